@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,7 +140,7 @@ def test_a_client_is_not_pickled() -> None:
 
 
 def test_a_closed_client_sends_nothing() -> None:
-    """Every call says so, also an iterator that was begun before."""
+    """Every call says so, also an iterator that was begun before; a wait ends with the reference of its job."""
     t = talk([DRAWING])
     with t.client as client:
         unread, begun, rows = client.watch(REF), client.watch("acme:j2"), client.jobs("acme")
@@ -149,15 +150,31 @@ def test_a_closed_client_sends_nothing() -> None:
         lambda: client.poll(REF),
         lambda: client.submit("acme", "clip", prompt="x"),
         lambda: client.jobs("acme"),
-        lambda: list(unread),
-        lambda: list(begun),
+        lambda: client.batch([{"key": "a", "prompt": "x"}], account="acme", kind="clip", name="night"),
         lambda: list(rows),
     ]
     for call in calls:
         with pytest.raises(vidpoll.UsageError, match="this client is closed"):
             call()
+    for waits, ref in ((unread, REF), (begun, "acme:j2")):
+        with pytest.raises(vidpoll.WaitStopped, match="the wait was stopped, because its client was closed") as caught:
+            list(waits)
+        assert (caught.value.job.ref, caught.value.resume) == (ref, f'vidpoll.wait("{ref}")')
     assert len(t.requests) == 1
     client.close()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_wait_whose_client_another_thread_closes(tmp_path: Path, kept: bool) -> None:
+    """The job continues: the errors of `wait` have its reference, as with `stop`; nothing more is sent."""
+    t = talk([DRAWING], store=tmp_path / "jobs.sqlite3" if kept else None)
+    closes = lambda event: t.client.close() if isinstance(event, vidpoll.StageChanged) else None  # noqa: E731
+    with pytest.raises(vidpoll.WaitStopped) as caught:
+        t.client.wait(REF, on_event=closes)
+    assert (caught.value.job.ref, len(t.requests)) == (REF, 1)  # type: ignore[union-attr]
+    t = talk([DRAWING])
+    done = t.client.wait_all([REF, "acme:j2"], on_event=closes)
+    assert [type(job.error) for job in done] == [vidpoll.WaitStopped] * 2
 
 
 # -- wait, watch, as_completed ----------------------------------------------------------------------------------------

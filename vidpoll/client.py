@@ -383,6 +383,7 @@ class Client(ClientBase):
         """
         from .batch.opening import Options, host, open_batch
 
+        self._check_open()
         mine = host(self._loop, self._keeper, self._plugins, self._pacing, self._state)
         options = Options(
             account=account, kind=kind, fields=fields, name=name, into=into, file=file, budget=budget, limit=limit,

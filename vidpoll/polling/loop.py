@@ -15,7 +15,6 @@ import copy
 import heapq
 import logging
 import math
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -37,7 +36,7 @@ from ..net.workers import Ticket
 from ..pacing.limiter import ROOM
 from .account_state import AccountState
 from .call import Call, cleared, optional
-from .feed import Feed, Nudge
+from .feed import Feed, Nudge, Stop
 from .list_polling import WORTH, ListPolling
 from .task import Context, Planned, Step, Task, WaitQueue
 from .transcript import Recorder
@@ -113,7 +112,7 @@ class Loop:
         other.teller = teller
         return other
 
-    def run(self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None) -> Told:
+    def run(self, tasks: Sequence[Task], stop: Stop | None = None, feed: Feed | None = None) -> Told:
         """Run until every task is done. Yields each event after the hooks; the caller may leave the generator early.
 
         `feed` adds tasks during the run. Raises what a builder or an account raises (UsageError) before anything is
@@ -125,7 +124,7 @@ class Loop:
                     yield told
 
     def turns(
-        self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None
+        self, tasks: Sequence[Task], stop: Stop | None = None, feed: Feed | None = None
     ) -> Generator[tuple[Job, Event] | None, None, None]:
         """Like `run`, but yields None after each turn, so that the caller can look at its feed between turns."""
         run = Run(self, tasks, feed)
@@ -483,14 +482,14 @@ class Run:
     # -- leaving ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> Told:
-        """End every open task, because `stop` was set. Responses in the inbox still count."""
+        """End every open task, because `stop` is set. Responses in the inbox still count."""
         while not self.inbox.empty():
             if not isinstance(came := self.inbox.get(), Nudge):
                 yield from self._digest(self._taken(came), came.outcome)
         self.heap.clear()
         self.abandon()
         for task in list(self.tasks):
-            yield from self._tell(task, task.expire(self.loop.context, task.stopped()))
+            yield from self._tell(task, task.expire(self.loop.context, task.stopped(closed=self.loop.closed)))
 
     def let_go(self, tasks: Sequence[Task]) -> None:
         """End these tasks without events. A task whose request is under way ends with its response."""

@@ -154,8 +154,8 @@ class Task:
         """End the task at its deadline, or by `error`. Return the events."""
         return []
 
-    def stopped(self) -> OutcomeUnknown | None:
-        """The error of a task whose `stop` was set."""
+    def stopped(self, *, closed: bool = False) -> OutcomeUnknown | None:
+        """The error of a task whose `stop` was set, or whose client was closed."""
         return None
 
     def account_error(self, context: Context) -> OutcomeUnknown | None:
