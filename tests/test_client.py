@@ -67,6 +67,10 @@ class Awaited:
         (lambda c: c.submit("nope", "clip"), vidpoll.UnknownProvider, "known: acme"),
         (lambda c: c.submit("acme", "opera"), vidpoll.Unsupported, "it has: clip"),
         (lambda c: c.submit("acme", "clip", colour=1), vidpoll.InvalidField, "takes prompt"),
+        (lambda c: c.submit("acme", kind="clip"), vidpoll.UsageError, r"submit\(account, kind, …\): .* without kind=,"),
+        (lambda c: c.submit_once("acme", "clip", key="a"), vidpoll.UsageError, "by position, without key=, because"),
+        (lambda c: c.price(account="acme", kind="clip"), vidpoll.UsageError, "without account= and kind=, because"),
+        (lambda c: c.jobs(account="acme"), vidpoll.UsageError, r"jobs\(account, …\): .* without account="),
         (lambda c: c.submit("ac me", "clip"), vidpoll.BadReference, "not an account name"),
         (lambda c: c.jobs("nope"), vidpoll.UnknownProvider, "known: acme"),
         (lambda c: c.quota("nope"), vidpoll.UnknownProvider, "known: acme"),
@@ -164,7 +168,7 @@ def test_a_client_is_not_pickled() -> None:
 
 
 def test_a_closed_client_sends_nothing() -> None:
-    """Every call says so, also an iterator that was begun before."""
+    """Every call says so, also an iterator that was begun before; a wait ends with the reference of its job."""
     t = talk([DRAWING])
     with t.client as client:
         unread, begun, rows = client.watch(REF), client.watch("acme:j2"), client.jobs("acme")
@@ -174,15 +178,31 @@ def test_a_closed_client_sends_nothing() -> None:
         lambda: client.poll(REF),
         lambda: client.submit("acme", "clip", prompt="x"),
         lambda: client.jobs("acme"),
-        lambda: list(unread),
-        lambda: list(begun),
+        lambda: client.batch([{"key": "a", "prompt": "x"}], account="acme", kind="clip", name="night"),
         lambda: list(rows),
     ]
     for call in calls:
         with pytest.raises(vidpoll.UsageError, match="this client is closed"):
             call()
+    for waits, ref in ((unread, REF), (begun, "acme:j2")):
+        with pytest.raises(vidpoll.WaitStopped, match="the wait was stopped, because its client was closed") as caught:
+            list(waits)
+        assert (caught.value.job.ref, caught.value.resume) == (ref, f'vidpoll.wait("{ref}")')
     assert len(t.requests) == 1
     client.close()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_wait_whose_client_another_thread_closes(tmp_path: Path, kept: bool) -> None:
+    """The job continues: the errors of `wait` have its reference, as with `stop`; nothing more is sent."""
+    t = talk([DRAWING], store=tmp_path / "jobs.sqlite3" if kept else None)
+    closes = lambda event: t.client.close() if isinstance(event, vidpoll.StageChanged) else None  # noqa: E731
+    with pytest.raises(vidpoll.WaitStopped) as caught:
+        t.client.wait(REF, on_event=closes)
+    assert (caught.value.job.ref, len(t.requests)) == (REF, 1)  # type: ignore[union-attr]
+    t = talk([DRAWING])
+    done = t.client.wait_all([REF, "acme:j2"], on_event=closes)
+    assert [type(job.error) for job in done] == [vidpoll.WaitStopped] * 2
 
 
 # -- wait, watch, as_completed ----------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import named
 from .errors import BadReference, UsageError
@@ -29,8 +30,31 @@ if TYPE_CHECKING:
     from .plugins import Plugins
     from .storage.protocol import Store
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 MAX_KEY = 200
 """Characters of a submit's key."""
+
+
+def by_position(method: F) -> F:
+    """A method of `Client` whose keywords are the provider's fields: its own arguments are passed by position.
+
+    A provider may have a field `key` or `kind`. A call with `key=…` and too few arguments raises UsageError.
+    """
+    code = method.__code__
+    names = code.co_varnames[1 : code.co_posonlyargcount]
+
+    @wraps(method)
+    def call(*args: Any, **fields: Any) -> Any:
+        named = [f"{name}=" for name in names[len(args) - 1 :] if name in fields]
+        if named:
+            raise UsageError(
+                f"{method.__name__}({', '.join(names)}, …): pass these by position, without {' and '.join(named)}, "
+                "because a keyword is a field of the provider"
+            )
+        return method(*args, **fields)
+
+    return call  # type: ignore[return-value]  # it takes what the method takes
 
 
 def as_job(job: Job | str) -> Job:

@@ -24,7 +24,7 @@ from .pacing.schedules import Schedule
 from .plugins import guard
 from .polling.call import pushed, receive_pushed
 from .polling.retry import retried
-from .polling.submit import check_kind, end_job, list_jobs, value_of
+from .polling.submit import checked_fields, end_job, list_jobs, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .price import Price
@@ -286,6 +286,7 @@ class Client(ClientBase):
 
     # -- other operations ---------------------------------------------------------------------------------------------
 
+    @arguments.by_position
     def submit(self, account: str, kind: str, /, **fields: object) -> Job:
         """Start a job with the provider's own fields: `client.submit("magicoal", "t2v", prompt="a lighthouse")`.
 
@@ -295,12 +296,13 @@ class Client(ClientBase):
         raised: nothing was sent, nothing was bought.
 
         Raises ProviderError if the provider refuses (nothing was bought), SubmitUnknown if the request may have been
-        received, UsageError before anything is sent.
+        received, UsageError before anything is sent: also for a field that the provider does not list if its name is
+        similar to a listed one (`**{"fields.NAME": value}` sends it anyway).
         """
         state = self._state(account)
-        check_kind(state, kind)
-        return send(self._keeper, self._loop, Submit(state, kind, fields))
+        return send(self._keeper, self._loop, Submit(state, kind, checked_fields(state, kind, fields)))
 
+    @arguments.by_position
     def submit_once(self, account: str, kind: str, key: str, /, **fields: object) -> Job:
         """The job of this key: submitted now, or earlier with the same key by any process that shares the store.
 
@@ -312,9 +314,9 @@ class Client(ClientBase):
         """
         key = arguments.check_key(key)
         state = self._state(account)
-        check_kind(state, kind)
-        return send_once(self._keeper, self._loop, Submit(state, kind, fields, key))
+        return send_once(self._keeper, self._loop, Submit(state, kind, checked_fields(state, kind, fields), key))
 
+    @arguments.by_position
     def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:
         """Iterate over the provider's list of jobs; each page is requested when needed. The plugin documents `fields`.
 
@@ -328,6 +330,7 @@ class Client(ClientBase):
         """What the account may still spend or make. Raises Unsupported, ProviderError, AnswerError."""
         return self._prices.quota(self._state(account))
 
+    @arguments.by_position
     def price(self, account: str, kind: str, /, **fields: object) -> Price | None:
         """What one job with these fields will cost, before it is submitted; None if no source knows. Nothing is bought.
 
@@ -335,8 +338,7 @@ class Client(ClientBase):
         the store. A response counts for a minute. Raises UsageError for wrong fields, ProviderError if none comes.
         """
         state = self._state(account)
-        check_kind(state, kind)
-        return self._prices.price(state, kind, fields)
+        return self._prices.price(state, kind, checked_fields(state, kind, fields))
 
     def batch(
         self,
@@ -373,11 +375,11 @@ class Client(ClientBase):
         `budget` ("40 USD") bounds the money, `limit` the number of jobs, `until` ("07:00") the time of the last submit.
         `price` overrides every other source: {"kling/text2video": "0.35USD"}, or a function that takes a row and
         returns "0.35USD", a Price, or None (the other sources). `slots`: unfinished jobs at once, by account; by
-        default what the provider says or its refusals show. `retries`: tries
-        after a failure that was not charged. A fault of the provider (internal, expired) is tried again also if the
-        charge is unknown, so the row may be paid twice. `retries_paid`: tries after a failure that was charged, or a
-        moderated video whose charge is unknown. `only`: only these keys. `retry_failed`: also rows that failed for
-        good. `changed`: "keep" or "again", if fields of a bought row changed. `report`: a .csv or .jsonl of all rows.
+        default what the provider says or its refusals show. `retries`: tries after a failure that was not charged. A
+        fault of the provider (internal, expired) is tried again also if the charge is unknown, so the row may be paid
+        twice. `retries_paid`: tries after a failure that was charged, or a moderated video whose charge is unknown.
+        `only`: only these keys. `retry_failed`: also rows that failed for good. `changed`: "keep" or "again", if fields
+        of a bought row changed. `report`: a .csv or .jsonl of all rows.
 
         Nothing is submitted before the Batch is iterated; a second run resumes the batch. Needs a store. Raises
         BatchInvalid with every problem of the rows, UsageError for wrong arguments.
@@ -385,7 +387,7 @@ class Client(ClientBase):
         arguments.check_waiting(None, stop, on_event)
         from .batch.opening import Options, host, open_batch
 
-        arguments.check_waiting(None, stop, on_event)
+        self._check_open()
         mine = host(self._loop, self._keeper, self._plugins, self._pacing, self._state)
         options = Options(
             account=account, kind=kind, fields=fields, name=name, into=into, file=file, budget=budget, limit=limit,

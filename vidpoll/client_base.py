@@ -188,9 +188,12 @@ class ClientBase:
         store = arguments.open_store(given, self._plugins, self._clock)
         return Keeper(store, self._clock, self._plugins.tell, bound)
 
-    def _state(self, name: str) -> AccountState:
+    def _check_open(self) -> None:
         if self._closed:
             raise UsageError(_CLOSED)
+
+    def _state(self, name: str) -> AccountState:
+        self._check_open()
         if not isinstance(name, str) or name not in self._states:
             check_account_name(name)
             account = self._accounts.get(name) or Account(name)

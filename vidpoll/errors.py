@@ -30,7 +30,7 @@ VidpollError
 │   ├── WaitTimeout          the deadline came before a verdict
 │   ├── ProviderUnreachable  nothing but faults for `patience` seconds
 │   ├── JobNotFound          the provider says, several times, that it has no such job
-│   ├── WaitStopped          `stop` was set
+│   ├── WaitStopped          `stop` was set, or the client was closed
 │   ├── WaitRefused          400 401 402 403 451 in a wait (also a ProviderError)
 │   └── WaitNotSent          this machine cannot send the status request (also a ConfigurationError)
 ├── SubmitUnknown            a submit that may have been received; it is never sent twice; `.sent` has its fields
@@ -325,7 +325,7 @@ class JobNotFound(OutcomeUnknown):
 
 
 class WaitStopped(OutcomeUnknown):
-    """The `stop` event was set."""
+    """The `stop` event was set, or another thread closed the client."""
 
 
 class WaitRefused(OutcomeUnknown, ProviderError):

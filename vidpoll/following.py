@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .clock import Clock
 from .errors import DownloadError, ResultMissing, VidpollError
@@ -20,6 +19,7 @@ from .pacing.schedules import Schedule
 from .plugins import Plugins, guard
 from .polling.account_state import AccountState
 from .polling.call import build
+from .polling.feed import Stop
 from .polling.loop import Loop, Run
 from .polling.task import Task
 from .polling.watch import Watch
@@ -74,7 +74,7 @@ class Following:
         saving: Saving | None,
         *,
         timeout: float | None,
-        stop: threading.Event | None,
+        stop: Stop | None,
         on_event: OnEvent | None,
     ) -> Followed:
         """Wait for all jobs in one loop. Errors of the accounts and jobs are raised at once, not at the first event.
@@ -90,6 +90,8 @@ class Following:
         if saving is not None:
             self._keeper.want(saving.files)
 
+        ends = _Ends(self._loop, stop)
+
         def told() -> Followed:
             desk = None if saving is None else self._desk(saving, timeout, on_event)
             with self._plugins.during(jobs, "wait"), self._keeper.waiting(jobs), desk or nullcontext():
@@ -99,11 +101,11 @@ class Following:
                         watches.append(watch)
                     elif desk is None or not desk.holds(job, watch):
                         yield job, watch
-                yield from self._run(watches, stop, desk, on_event)
+                yield from self._run(watches, ends, desk, on_event)
                 if desk is not None:
                     desk.look_for(jobs, self._clock.time())
-                    while desk.open and not (stop is not None and stop.is_set()):
-                        yield from self._run([], stop, desk, on_event)
+                    while desk.open and not ends.is_set():
+                        yield from self._run([], ends, desk, on_event)
                     yield from desk.stopped()
 
         return told()
@@ -117,9 +119,7 @@ class Following:
             watch = self._keeper.follow(job, state, schedule, now=now, timeout=timeout)
             yield job, watch or job.verdict(self._clock.time())  # type: ignore[misc]  # it has one of the two
 
-    def _run(
-        self, watches: Sequence[Watch], stop: threading.Event | None, desk: Desk | None, on_event: OnEvent | None
-    ) -> Followed:
+    def _run(self, watches: Sequence[Watch], stop: Stop, desk: Desk | None, on_event: OnEvent | None) -> Followed:
         with closing(self._loop.run(watches, stop, desk)) as run:
             for job, event in run:
                 if isinstance(event, _HandedOut):
@@ -141,6 +141,16 @@ class Following:
         deadline = None if timeout is None else self._loop.now() + (timeout or LOOK)
         background = Background(self._loop, self._state, tell, parallel=saving.parallel, deadline=deadline)
         return Desk(background, saving, self._keeper, self._plugins)
+
+
+class _Ends(NamedTuple):
+    """Set when `stop` is set or the client is closed: then a wait ends, and its job continues at the provider."""
+
+    loop: Loop
+    stop: Stop | None
+
+    def is_set(self) -> bool:
+        return self.loop.closed or (self.stop is not None and self.stop.is_set())
 
 
 def check_question(keeper: Keeper | NoKeeper, job: Job, state: AccountState) -> None:

@@ -29,6 +29,7 @@ import vidpoll
 from vidpoll import Request, Snapshot, State, parsing
 from vidpoll.cli.fields import read_fields, with_fields
 from vidpoll.cli.output import iso
+from vidpoll.testing import FakeClock
 
 
 def test_status(shell: Shell) -> None:
@@ -135,6 +136,23 @@ def test_submit_interrupted(shell: Shell) -> None:
     assert code == 130
     assert len(err) == 1
     assert "may have been received" in err[0]
+
+
+@pytest.mark.parametrize("more", [["--no-store"], ["--once", "night-1"]])
+def test_submit_interrupted_in_the_pause(shell: Shell, monkeypatch: pytest.MonkeyPatch, more: list[str]) -> None:
+    """The connection was refused: nothing was sent, the line says so, and the key is free."""
+    get = FakeClock.get
+
+    def interrupted(self: FakeClock, inbox: Any, timeout: float, *, busy: bool) -> Any:
+        if not busy:
+            raise KeyboardInterrupt
+        return get(self, inbox, timeout, busy=busy)
+
+    with monkeypatch.context() as paused:
+        paused.setattr(FakeClock, "get", interrupted)
+        code, _, err = shell("submit", "acme", "clip", "prompt=x", *more, script=[ConnectionRefusedError()])
+    assert (code, err[-1]) == (130, "vidpoll: interrupted; nothing was sent and nothing was bought")
+    assert shell("submit", "acme", "clip", "prompt=x", *more, script=[{"id": "j1"}])[:2] == (0, [REF])
 
 
 def test_read_fields(tmp_path: Path) -> None:

@@ -415,8 +415,12 @@ def test_resume_asks_at_no_address_that_stands_in_the_store_alone(
     there = ("--base-url", "https://eu.acme.example")
     shell("wait", REF, *there, "--timeout", "0", "--quiet", script=[DRAWING])
     shell("submit", "acme", "clip", "prompt=x", *there, script=[RESET])
-    code, _, [said, forget] = shell("resume", "--quiet", script=[DONE])
+    code, _, [said, wrong, forget] = shell("resume", "--quiet", script=[DONE])
     assert (code, urls(shell)) == (3, [])
+    assert wrong == (
+        "vidpoll: If that base URL is wrong, and acme clip of 2027-01-15T08:00:00Z never arrived, it can be dismissed "
+        "in a minute: vidpoll resume"
+    )
     line = f"vidpoll jobs --local --forget {REF}"
     assert forget == f"vidpoll: to forget 1 skipped job (nothing changes at the provider): {line}"
     assert said == (
@@ -429,6 +433,13 @@ def test_resume_asks_at_no_address_that_stands_in_the_store_alone(
     both = "acme clip of 2027-01-15T08:00:00Z, acme clip of 2027-01-15T08:00:01Z (key k1)"
     assert said.startswith(
         f"vidpoll: each of 2 submits, {both}, is skipped: your key would go to https://eu.acme.example"
+    )
+    later(shell, 60)
+    wrong = shell("resume", "--quiet")[2][1:3]
+    assert wrong[0].partition(" --dismiss-number ")[2].isdecimal()
+    assert wrong[1] == (
+        "vidpoll: If that base URL is wrong, and acme clip of 2027-01-15T08:00:01Z (key k1) never arrived, dismiss it, "
+        "and its key may buy again: vidpoll resume --dismiss k1"
     )
     monkeypatch.setenv("ACME_BASE_URL", "https://eu.acme.example/")
     shell("resume", "--quiet", script={"?": [{"rows": []}], "": [DONE]})
@@ -794,6 +805,21 @@ def test_references_from_standard_input(shell: Shell) -> None:
     assert (code, sorted(line.split()[0] for line in out)) == (0, ["acme:a", "acme:b", "acme:c"])
     code, _, [said] = shell("wait", "-", stdin="\n")
     assert (code, said) == (2, "vidpoll: - reads references from standard input, but it holds none")
+
+
+@pytest.mark.parametrize("command", ["wait", "status", "download"])
+def test_an_own_account_is_named_by_the_store(shell: Shell, command: str) -> None:
+    """Without its --account: the option, if its provider is installed; a base URL only with the store's word for it."""
+    there = "https://eu.acme.example"
+    shell("submit", "mine", "clip", "prompt=x", "--account", "mine=acme", script=[{"id": "j1"}])
+    shell("submit", "ours", "clip", "prompt=x", "--account", f"ours=acme@{there}", script=[{"id": "j2"}])
+    known = "no provider '{0}'; the store has jobs of {0}, an account at acme: add --account {0}=acme"
+    code, _, err = shell(command, "mine:j1", script=[DONE])
+    assert (code, err, urls(shell)) == (2, [f"vidpoll: {known.format('mine')}"], [])
+    said = f". The store names {there} as its base URL; if that is right, add --base-url {there}"
+    assert shell(command, "ours:j2")[2] == [f"vidpoll: {known.format('ours')}{said}"]
+    for more in (["theirs:j1"], ["mine:j1", "--no-store"]):
+        assert "the store has jobs" not in shell(command, *more)[2][0]
 
 
 def test_another_account_of_a_provider(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

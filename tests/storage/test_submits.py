@@ -64,7 +64,7 @@ def test_a_submit_whose_outcome_is_unknown_stays_on_record(path: Path, answer: A
 
 
 def test_a_submit_that_was_sent_again_safely_is_one_intent(path: Path) -> None:
-    """A connection that was refused sent nothing: the same intent stands for the next try."""
+    """A connection that was refused sent nothing: its intent is dropped, and the next try has its own."""
     t = talk([ConnectionRefusedError(), SUBMITTED], store=path)
     assert t.client.submit("acme", "clip", prompt="x").ref == REF
     assert (t.client.store.unknown_submits(), len(t.client.store.jobs())) == ([], 1)

@@ -8,13 +8,13 @@ batch's own column; `#notes` is for people only. Cells are literal: an `@` is an
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Container, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from .. import literals, redact
 from ..errors import UsageError
+from ..field_names import EXACT, FieldNames
 from ..provider import Operation
 from .files import Files
 from .source import PICTURE
@@ -23,8 +23,6 @@ OWN = ("key", "account", "kind", "count", "file")
 """The columns of the batch itself."""
 
 _HOW = ("file", "text", "json")
-_NEAR, _VERY_NEAR = 0.6, 0.85
-"""Similarity to a known name from which a name is called a mistake: for a closed, and for an open list of fields."""
 
 
 class Column(NamedTuple):
@@ -49,9 +47,8 @@ class Kind:
         self._known = known = operation.fields
         self._texts = operation.texts
         self._picture = picture
-        self._names = [name for name in known if name != "..."]
-        self._dotted = any("." in name for name in self._names)
-        self._open = self._dotted or "..." in known or not known
+        self._fields = FieldNames(f"{account}/{kind}", known)
+        self._names = self._fields.listed
         self._columns: dict[str, Column] = {}
 
     def column(self, name: str, beside: Container[str] = ()) -> Column:
@@ -59,8 +56,8 @@ class Kind:
         if name not in self._columns:
             self._columns[name] = self._column(name)
         found = self._columns[name]
-        if found.near in beside and self._open:
-            return self.column(f"fields.{name.strip().removeprefix('fields.')}")._replace(name=name)
+        if found.near in beside and self._fields.open:
+            return self.column(f"{EXACT}{name.strip().removeprefix(EXACT)}")._replace(name=name)
         return found
 
     def _column(self, name: str) -> Column:
@@ -71,30 +68,24 @@ class Kind:
             return self._for_pictures
         head, colon, how = plain.rpartition(":")
         plain, how = (head, how) if colon and how in _HOW else (plain, "")
-        exact = plain.startswith("fields.")
-        path = self._path(plain.removeprefix("fields."))
+        exact = plain.startswith(EXACT)
+        path = self._path(plain.removeprefix(EXACT))
         how = how or ("text" if len(path) == 1 and path[0] in self._texts else "")
         if "" in path:
             return Column(name, (), how, "a part of the field's name is empty")
         if exact or path[0] in self._names:
             return Column(name, path, how)
-        near = nearest(path[0], [*self._names, *OWN], _VERY_NEAR if self._open else _NEAR)
-        if self._open and not near:
+        near = self._fields.near(path[0], OWN)
+        if self._fields.open and not near:
             return Column(name, path, how)
         meant = (near, *path[1:]) if near in self._names else ()
-        return Column(name, meant, how, self._unknown(path[0], near), near or None)
+        note = f"#{redact.text(path[0], limit=60)} makes it a column for notes"
+        return Column(name, meant, how, self._fields.unknown(path[0], near, note), near or None)
 
     def _path(self, name: str) -> tuple[str, ...]:
         """Split a name at its dots, unless the field itself has dots (`6.text` of a workflow)."""
-        whole = name in self._names or (self._dotted and name.partition(".")[0] not in self._names)
+        whole = name in self._names or (self._fields.dotted and name.partition(".")[0] not in self._names)
         return (name,) if whole else tuple(name.split("."))
-
-    def _unknown(self, name: str, near: str) -> str:
-        """What is wrong with a field that the provider does not list."""
-        shown = redact.text(name, limit=60)
-        hint = f"did you mean {near!r}?" if near else f"it takes {redact.text(', '.join(self._names), limit=200)}"
-        way = f"fields.{shown} sends it anyway" if self._open else f"#{shown} makes it a column for notes"
-        return f"{self.account}/{self.name} lists no field {shown!r}; {hint} ({way})"
 
     @cached_property
     def _for_pictures(self) -> Column:
@@ -104,7 +95,7 @@ class Kind:
         field = self._picture or next((only[0] for only in (list(take), needed) if len(only) == 1), "")
         if field:
             return Column(field, tuple(field.split(".")), "file")
-        if not take and not self._open:
+        if not take and not self._fields.open:
             return Column(
                 "", (), "file", f"{self.account}/{self.name} has no field that takes a picture; use another kind"
             )
@@ -130,13 +121,6 @@ class Kind:
 def base(name: str) -> str:
     """The name of a column without the suffix that says how it is read."""
     return name.strip().partition(":")[0]
-
-
-def nearest(name: str, names: Iterable[str], cutoff: float = _NEAR) -> str:
-    """The most similar name, ignoring case; empty if none is similar."""
-    folded = {each.casefold(): each for each in names}
-    close = get_close_matches(name.casefold(), list(folded), 1, cutoff)
-    return folded[close[0]] if close else ""
 
 
 def is_given(value: object) -> bool:

@@ -16,7 +16,8 @@ from typing import Any
 
 from .. import redact
 from ..errors import UsageError
-from .cells import base, nearest
+from ..field_names import nearest
+from .cells import base
 from .rows import Row
 
 DEFAULT = "{key}"

@@ -17,6 +17,7 @@ from typing import Any
 from .. import redact
 from ..errors import UsageError, VidpollError
 from ..events import Event
+from ..field_names import nearest
 from ..folder_check import check_folder
 from ..model import Quota
 from ..number_check import check_number, is_whole
@@ -34,7 +35,6 @@ from ..storage.no_keeper import NoKeeper
 from ..storage.records import KeptRow
 from . import names, source
 from .batch import Batch, Opened
-from .cells import nearest
 from .making import Builder, Defaults, make_rows
 from .options import Money, parse_budget, parse_price, parse_prices, parse_until, unit_of
 from .plan import Lane, Plan, make_plan

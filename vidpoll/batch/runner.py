@@ -16,10 +16,10 @@ from typing import Any
 from ..errors import SubmitUnknown, UsageError, VidpollError
 from ..events import Event
 from ..job import Job
-from ..model import Cost, Submitted
+from ..model import Cost
 from ..polling.call import Call, build, optional
 from ..polling.loop import Run
-from ..polling.submit import Intent, Record, key_line, making, outcome
+from ..polling.submit import Intent, Record, SubmitTask, key_line, outcome
 from ..polling.task import OneShot, Task
 from ..provider import Operation
 from ..storage.intent import place
@@ -33,17 +33,14 @@ from .retries import NEVER_AGAIN, Follows, after_refusal
 from .settling import LOOK, RATE, Host, Rows, Terms
 
 
-class RowSubmit(OneShot[Submitted]):
+class RowSubmit(SubmitTask):
     """The submit of a row. It is sent once, and its errors concern only this row."""
 
     alone = True
 
     def __init__(self, runner: Runner, row: RowRun, wanted: Submit, intent: Intent, **options: Any):
-        account, operation = wanted.account, wanted.operation
-        make = making(account, wanted.kind, wanted.fields, intent)
-        call = lambda: Call(account.opened, operation, make())  # noqa: E731
-        super().__init__(account, call, repeat=operation.honours_key, **options)
-        self.submits = True
+        account, kind, fields, _ = wanted
+        super().__init__(account, kind, fields, intent, repeat=wanted.operation.honours_key, **options)
         self.runner, self.row, self.wanted, self.intent = runner, row, wanted, intent
 
     def ended(self, run: Run) -> None:
@@ -360,8 +357,10 @@ class Runner(Rows):
         return bool(self._submits)
 
     def abandon(self) -> None:
-        """Release everything; jobs continue at their providers, and a submit under way has an unknown outcome."""
-        for stack in self._submits.values():
+        """Release everything; jobs continue at their providers, and a submit that was sent has an unknown outcome."""
+        for task, stack in self._submits.items():
+            if not task.begun:
+                task.unsent()
             with suppress(_Left), stack:
                 raise _Left
         self._submits.clear()

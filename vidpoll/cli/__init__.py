@@ -41,6 +41,7 @@ from . import (
 from .again import advised
 from .context import Command, Context, Parser
 from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
+from .trusted import with_account
 from .versions import versions
 
 __all__ = ["main"]
@@ -153,7 +154,7 @@ def _command(command: Command, arguments: list[str], context: Context) -> int:
         return command.run(args, context)
     except vidpoll.VidpollError as error:
         _debug()
-        context.out.error(advised(error, args))
+        context.out.error(advised(with_account(error, args, context), args))
         return code_of(error)
 
 

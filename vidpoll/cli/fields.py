@@ -57,7 +57,7 @@ def read_fields(texts: Sequence[str], literal: frozenset[str] = frozenset()) -> 
         name, how = _how(name)
         if name in found:
             raise vidpoll.UsageError(f"the field {name!r} is given twice")
-        found[name] = _READ[how or ("text" if name in literal else "")](name, value)
+        found[name] = _READ[how or ("text" if name.removeprefix("fields.") in literal else "")](name, value)
         if not how and not isinstance(found[name], (str, Path)):
             unsure[name] = value
     return found, unsure

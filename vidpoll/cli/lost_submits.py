@@ -62,11 +62,29 @@ def submit_name(lost: vidpoll.Submission) -> str:
     return f"{lost.account} {lost.operation} of {iso(lost.at)}{key}"
 
 
-def by_address(lost: Submits, trusted: Trusted) -> list[list[vidpoll.Submission]]:
+def by_address(lost: Submits, args: Arguments, context: Context, trusted: Trusted) -> list[list[vidpoll.Submission]]:
     """The submits by account and address. Those whose address only the store names are printed, and left out."""
     ordered = sorted(lost, key=lambda each: (*_place(each), each.at))
-    groups = [list(group) for _, group in groupby(ordered, key=_place)]
-    return [group for group in groups if trusted.address(_names(group), group[0].provider, group[0].base_url)]
+    groups, keys = [list(group) for _, group in groupby(ordered, key=_place)], Counter(each.key for each in lost)
+    found = []
+    for group in groups:
+        if trusted.address(_names(group), group[0].provider, group[0].base_url):
+            found.append(group)
+            continue
+        for each in group:
+            age = context.clock.time() - each.at
+            case = Case(each, Candidates((), ()), Listing(), age, alone=keys[each.key] == 1)
+            context.out.error(_if_wrong(case, args))
+    return found
+
+
+def _if_wrong(case: Case, args: Arguments) -> str:
+    """The way out for a submit whose base URL is wrong."""
+    wrong = f"If that base URL is wrong, and {submit_name(case.lost)} never arrived"
+    if case.age < LATE:
+        return f"{wrong}, it can be dismissed in a minute: {again(args, 'resume')}"
+    then = "dismiss it, and its key may buy again" if case.lost.key else "dismiss it"
+    return f"{wrong}, {then}: {case.dismissing(args)}"
 
 
 def _place(lost: vidpoll.Submission) -> tuple[str, str, str]:

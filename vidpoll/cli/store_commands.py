@@ -128,7 +128,7 @@ def _resume(args: Arguments, context: Context) -> int:
         late = {*args.adopt, *(each.ref for each in wanted)} - refs
         unfinished += [each for each in client.store.jobs() if each.ref in late] if late else []
         lost = client.store.unknown_submits()
-    codes = show(by_address(lost, trusted), args, context, deadline)
+    codes = show(by_address(lost, args, context, trusted), args, context, deadline)
     asked = [each for each in unfinished if trusted.address(each.ref, each.origin.provider, each.origin.base_url)]
     codes += [UNKNOWN] * bool(trusted.left)
     if len(asked) < len(unfinished):

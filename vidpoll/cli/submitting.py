@@ -110,7 +110,10 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
             written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
             if not written:
                 context.out.error(f"submitted: {job.ref}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
+        if interrupted.args:  # that nothing was sent
+            context.out.error(f"interrupted; {interrupted}")
+            return jobs, INTERRUPTED
         look = f"look {_where(args, client)}"
         if store_of(args) is not None:
             line = again(args, "resume")
@@ -248,6 +251,7 @@ SUBMIT = Command(
     "vidpoll submit magicoal i2v image=@photo.jpg prompt='the sea begins to move' seed=7 --download clips",
     "A VALUE for a text field is text. Any other VALUE is read as JSON if possible (7, true, [1, 2]), and NAME=@FILE\n"
     "is a file. To choose, write NAME:text=…, NAME:json=… or NAME:file=FILE; prompt:file=prompt.txt reads a prompt.\n"
+    "fields.NAME=VALUE sends a field that is not listed, although its name is similar to a listed one.\n"
     "The submit is sent only once. If no response arrives, the exit code is 3, nothing is sent again, and `vidpoll\n"
     "resume` shows which job it may be. With --once KEY, a shell, cron or a queue may run the same line again: it\n"
     "prints the same reference and buys nothing. --count N first checks with `vidpoll quota` and `vidpoll price`\n"

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import vidpoll
-from vidpoll import redact
+from vidpoll import redact, shell
 
 from .again import again
-from .context import Arguments, Context, own_account
+from .context import Arguments, Context, own_account, reads
 
 
 def base_url_variable(provider: str) -> str:
@@ -29,6 +29,32 @@ def stored_account(name: str, provider: str, url: str) -> vidpoll.Account:
     named = base_url_variable(provider or name)
     same = named and redact.url(named).rstrip("/") == url
     return own_account(name, provider or name, None if same else url or None)
+
+
+def with_account(error: vidpoll.VidpollError, args: Arguments, context: Context) -> vidpoll.VidpollError:
+    """The error, or for an unknown account that the store knows at an installed provider one that names the option."""
+    if not isinstance(error, vidpoll.UnknownProvider) or not (hasattr(args, "account") and reads(args)):
+        return error
+    with contextlib.suppress(vidpoll.VidpollError), context.client(args=args, must_keep=True) as client:
+        for kept in reversed(client.store.jobs()):
+            name, provider = kept.origin.account, kept.origin.provider
+            if f"no provider {name!r}" in error.message and any(provider in each.providers for each in client.plugins):
+                return vidpoll.UnknownProvider(
+                    f"no provider {name!r}; the store has jobs of {name}, an account at {provider}: add --account "
+                    f"{name}={provider}{_at(kept.origin.base_url, client.provider(provider))}"
+                )
+    return error
+
+
+def _at(url: str, provider: vidpoll.Provider) -> str:
+    """What to add for jobs at a base URL that only the store names: no key goes there before you say so."""
+    usual = redact.url(base_url_variable(provider.name) or provider.base_url).rstrip("/")
+    line = shell.quote(redact.text(url, limit=200))
+    return (
+        ""
+        if url in ("", usual)
+        else f". The store names {line} as its base URL; if that is right, add --base-url {line}"
+    )
 
 
 class Trusted:

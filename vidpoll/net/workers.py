@@ -117,8 +117,8 @@ class Workers:
 
     def abort(self, ticket: Ticket) -> None:
         """Drop a ticket: nothing comes back, its connection is shut, and another thread replaces its thread."""
-        if self._lock.forked:  # the thread and the connection belong to the parent
-            ticket.aborted = True
+        if self._lock.forked:  # the thread and the connection belong to the parent, which may send it
+            ticket.aborted = ticket.sent = True
             return
         if not ticket.end():
             return

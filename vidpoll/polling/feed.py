@@ -1,4 +1,4 @@
-"""What may reach a run from outside while it runs: the tasks of a feed, and a nudge from another thread."""
+"""What may reach a run from outside while it runs: the tasks of a feed, a nudge from another thread, a stop."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ class Feed(Protocol):
 
     def wake(self) -> float:
         """The monotonic second at which to call `take` even if nothing arrives before; `math.inf` for none."""
+        ...
+
+
+class Stop(Protocol):
+    """Ends a run from outside: a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether the run must end. Called at every turn of the loop."""
         ...
 
 

@@ -15,7 +15,6 @@ import copy
 import heapq
 import logging
 import math
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -37,7 +36,7 @@ from ..net.workers import Ticket
 from ..pacing.limiter import ROOM
 from .account_state import AccountState
 from .call import Call, cleared, optional
-from .feed import Feed, Nudge
+from .feed import Feed, Nudge, Stop
 from .list_polling import WORTH, ListPolling
 from .task import Context, Planned, Step, Task, WaitQueue
 from .transcript import Recorder
@@ -86,8 +85,7 @@ class Loop:
         patience: float,
         random: Random,
     ) -> None:
-        self.transport = transport
-        self.teller = teller
+        self.transport, self.teller = transport, teller
         self.http_timeout = http_timeout
         self.context = Context(clock, random, patience)
         self.now = self.context.now
@@ -114,7 +112,7 @@ class Loop:
         other.teller = teller
         return other
 
-    def run(self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None) -> Told:
+    def run(self, tasks: Sequence[Task], stop: Stop | None = None, feed: Feed | None = None) -> Told:
         """Run until every task is done. Yields each event after the hooks; the caller may leave the generator early.
 
         `feed` adds tasks during the run. Raises what a builder or an account raises (UsageError) before anything is
@@ -126,7 +124,7 @@ class Loop:
                     yield told
 
     def turns(
-        self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None
+        self, tasks: Sequence[Task], stop: Stop | None = None, feed: Feed | None = None
     ) -> Generator[tuple[Job, Event] | None, None, None]:
         """Like `run`, but yields None after each turn, so that the caller can look at its feed between turns."""
         run = Run(self, tasks, feed)
@@ -298,18 +296,19 @@ class Run:
         """Send the task's request. Raises what a builder or an account raises, but only for the first request."""
         if self.loop.closed:
             raise UsageError("this client is closed; make a new one")
+        begun = task.begun
         try:
             if fresh:
                 task.call = task.ask()
             self._send(task)
         except Misconfigured as error:  # no thread: for a task that has begun, this is a passing fault
-            return NoAnswer(error.reason, sent=False) if task.begun else error
+            task.begun = begun
+            return NoAnswer(error.reason, sent=False) if begun else error
         except Exception as error:
-            if not task.begun:
+            if not begun:
                 raise
             log.error("%s: a request could not be built (%s)", task.account.name, type(error).__name__)
             return NoAnswer(f"the request could not be built ({type(error).__name__})", sent=False)
-        task.begun = True
         return None
 
     def _send(self, task: Task) -> None:
@@ -317,6 +316,7 @@ class Run:
         assert task.call is not None  # it was just made, or has a further request
         wire = task.call.wire(loop.http_timeout)
         now = task.asked_at = loop.now()
+        task.begun = True  # set first: Ctrl-C may follow at once
         ticket = loop.transport.begin(wire, self.inbox)
         start = now if task.deadline is None else min(now, task.deadline)  # a late request gets no extra time
         self.under_way[ticket] = (task, start + sum(wire.timeout))
@@ -351,14 +351,12 @@ class Run:
         """The monotonic seconds at which the loop has something to do even if no response arrives."""
         yield self._given_up()
         yield from self.hurried.values()
-        yield self.tell_at
-        yield self.loop.teller.save_due(now)
+        yield from (self.tell_at, self.loop.teller.save_due(now))
         if self.feed is not None:
             yield self.feed.wake()
         if self.heap:
             yield self.heap[0].at
-        spare = self.loop.transport.spare
-        yield from (queue.wake(now, spare) for queue in self.queues.values() if queue)
+        yield from (queue.wake(now, self.loop.transport.spare) for queue in self.queues.values() if queue)
 
     def _given_up(self) -> float:
         """The monotonic second at which the first of the requests under way is given up."""
@@ -484,14 +482,14 @@ class Run:
     # -- leaving ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> Told:
-        """End every open task, because `stop` was set. Responses in the inbox still count."""
+        """End every open task, because `stop` is set. Responses in the inbox still count."""
         while not self.inbox.empty():
             if not isinstance(came := self.inbox.get(), Nudge):
                 yield from self._digest(self._taken(came), came.outcome)
         self.heap.clear()
         self.abandon()
         for task in list(self.tasks):
-            yield from self._tell(task, task.expire(self.loop.context, task.stopped()))
+            yield from self._tell(task, task.expire(self.loop.context, task.stopped(closed=self.loop.closed)))
 
     def let_go(self, tasks: Sequence[Task]) -> None:
         """End these tasks without events. A task whose request is under way ends with its response."""
@@ -510,8 +508,10 @@ class Run:
         """Abort the requests under way, and release every slot."""
         for task in [task for task, _ in self.under_way.values()] + [t for q in self.queues.values() for t in q.tasks]:
             task.account.limiter.leave(task, ended=True)
-        for ticket in self.under_way:
+        for ticket, (task, _) in self.under_way.items():
             self.loop.transport.abort(ticket)
+            if ticket.aborted and ticket.shut is not None and not ticket.sent:  # its transport says what it sends
+                task.unsent()
         self.under_way.clear()
         self.hurried.clear()
         self.queues.clear()

@@ -12,6 +12,7 @@ from ..blame import NOT_BOUGHT
 from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported, VidpollError
 from ..events import Event
 from ..faults import Fault, Meaning
+from ..field_names import FieldNames
 from ..job import Job
 from ..model import Exchange, Page, Quota, Request, Response, Snapshot, Submitted
 from ..net.accounts import OpenAccount
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 KEY_SHOWN = 200
 """Characters of a key in a message."""
+
+UNSENT = "nothing was sent and nothing was bought"
+"""What a KeyboardInterrupt says that ended a submit before a byte of it was sent."""
 
 QUOTED = 300
 """Characters of a response that the message of a `SubmitUnknown` quotes; its `answer` has more."""
@@ -69,9 +73,38 @@ class Intent(Protocol):
         """Record that the submit is about to be sent. Raises StoreError if that fails: then nothing is sent."""
         ...
 
+    def unsent(self) -> None:
+        """Record that no byte of the last try was sent: nothing stays on record, and the key is free."""
+        ...
+
     def received(self, job: Job) -> None:
         """Store the job that the submit has become."""
         ...
+
+
+class SubmitTask(OneShot[Submitted]):
+    """A submit. While it is certain that no byte of it was sent, nothing of it is on record."""
+
+    def __init__(
+        self, account: AccountState, kind: str, fields: Mapping[str, object], intent: Intent | None, **options: Any
+    ) -> None:
+        operation, make = account.provider.submit[kind], making(account, kind, fields, intent)
+        super().__init__(account, lambda: Call(account.opened, operation, make()), **options)
+        self.submits = True
+        self._intent = intent
+        self._again = self.lost = intent is not None and intent.again
+
+    @property
+    def nothing_sent(self) -> bool:
+        """Whether it is certain that the provider has not received it, by any try."""
+        return not (self.begun or self.lost)
+
+    def unsent(self) -> None:
+        if (self.call is not None and self.call.depth) or (self.lost and not self._again):
+            return  # an earlier request of it may have been received
+        self.begun = False
+        if self._intent is not None:
+            self._intent.unsent()
 
 
 def run_once(
@@ -82,22 +115,24 @@ def run_once(
     about: str = "",
     *,
     repeat: bool,
-    lost: bool | None = None,
 ) -> OneShot[T]:
     """Send one operation and wait for its response.
 
     `repeat`: it may be sent again even if an earlier try may have been received. `about` is what the parser gets
-    besides the response. `lost` is for a submit only: whether an earlier try may have been received.
+    besides the response.
     """
 
     def call() -> Call[T]:
         return Call(account.opened, operation, make(), about)
 
     task = OneShot(account, call, repeat=repeat, now=loop.now(), patience=loop.context.patience)
-    task.lost, task.submits = bool(lost), lost is not None
+    _run(loop, task)
+    return task
+
+
+def _run(loop: Loop, task: OneShot[Any]) -> None:
     for _ in loop.run([task]):
         pass
-    return task
 
 
 def value_of(result: T | Fault | AnswerError, account: AccountState, who: str, job: Job | None = None) -> T:
@@ -121,14 +156,17 @@ def submit(
     """
     operation, key = account.provider.submit[kind], "" if intent is None else intent.key
     known = bool(key) and operation.honours_key and fields.get(operation.key) is not None
-    task = run_once(
-        loop,
-        account,
-        operation,
-        making(account, kind, fields, intent),
-        repeat=known,
-        lost=intent is not None and intent.again,
-    )
+    task = SubmitTask(account, kind, fields, intent, repeat=known, now=loop.now(), patience=loop.context.patience)
+    try:
+        _run(loop, task)
+    except VidpollError as error:
+        task.result = error
+    except BaseException as error:
+        if not task.begun:
+            task.unsent()
+        if task.nothing_sent and isinstance(error, KeyboardInterrupt):
+            error.args = (UNSENT,)
+        raise
     return outcome(account, kind, fields, task, intent=intent, at=loop.clock.time())
 
 
@@ -158,8 +196,8 @@ def outcome(
     """The result of a submit: see `submit`."""
     if isinstance(task.result, Submitted):
         return _submitted(account.name, task.result, intent, at)
-    if isinstance(task.result, VidpollError) and not isinstance(task.result, AnswerError):
-        raise task.result  # the task was `alone`, and ended with this error
+    if isinstance(task.result, VidpollError) and not isinstance(task.result, AnswerError) and not task.begun:
+        raise task.result  # nothing was sent
     record = None if intent is None else intent.record
     error = _not_submitted(account, kind, fields, task, at=at, record=record)
     raise _of_key(error, record) if record and record.key and isinstance(error, SubmitUnknown) else error
@@ -180,6 +218,15 @@ def check_kind(account: AccountState, kind: str) -> None:
     if not isinstance(kind, str) or kind not in account.provider.submit:
         known = ", ".join(account.provider.submit) or "nothing: this plugin only waits"
         raise Unsupported(f"{account.name}: no submit operation {redact.quoted(kind, 60)}; it has: {known}")
+
+
+def checked_fields(account: AccountState, kind: str, fields: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a call under the provider's names: `fields.NAME` is the provider's field NAME.
+
+    Raises Unsupported for an unknown kind, and InvalidField for a name that is probably a mistake for a listed one.
+    """
+    check_kind(account, kind)
+    return FieldNames(f"{account.name}/{kind}", account.provider.submit[kind].fields).checked(fields)
 
 
 def ask_quota(loop: Loop, account: AccountState) -> Quota:
@@ -282,7 +329,7 @@ def _not_submitted(
     result, opened, call = task.result, account.opened, task.call
     path = "" if call is None else call.request.path
     reason = f"the plugin's parser gave {type(result).__name__}, not a Submitted"
-    if isinstance(result, AnswerError):
+    if isinstance(result, VidpollError):
         reason = str(result)
     elif isinstance(result, Fault):
         reason = result.reason

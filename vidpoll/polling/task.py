@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ..blame import NOT_BOUGHT
 from ..clock import Clock
-from ..errors import AnswerError, OutcomeUnknown, UnknownStatus
+from ..errors import AnswerError, OutcomeUnknown, UnknownStatus, VidpollError
 from ..events import Event
 from ..faults import JOB_CAP, FailureStreak, Fault, Meaning
 from ..job import Job
@@ -102,7 +102,7 @@ class Task:
         self.planned: Planned | None = None
         """Its entry in the loop's plan; None while the task queues, is parked, or has a request under way."""
         self.begun = False
-        """Whether a request was sent."""
+        """Whether a request was handed to the transport, so that a byte of it may have been sent."""
         self.queued_at = 0.0
         """When it last joined the queue."""
         self.streak = FailureStreak()
@@ -144,6 +144,9 @@ class Task:
         """Events of other jobs that follow from a response to this task."""
         return iter(())
 
+    def unsent(self) -> None:
+        """Called when it is certain that no byte of its last request was sent."""
+
     def ended(self, run: Run) -> None:
         """Called when the task is done."""
 
@@ -151,8 +154,8 @@ class Task:
         """End the task at its deadline, or by `error`. Return the events."""
         return []
 
-    def stopped(self) -> OutcomeUnknown | None:
-        """The error of a task whose `stop` was set."""
+    def stopped(self, *, closed: bool = False) -> OutcomeUnknown | None:
+        """The error of a task whose `stop` was set, or whose client was closed."""
         return None
 
     def account_error(self, context: Context) -> OutcomeUnknown | None:
@@ -188,7 +191,7 @@ class Task:
 class OneShot(Task, Generic[T]):
     """One operation that is not a status request: submit, list, quota, cancel, delete.
 
-    `result` is the parsed value, a Fault, or an AnswerError. `lost`: an earlier try may have done the work although no
+    `result` is the parsed value, a Fault, or an error. `lost`: an earlier try may have done the work although no
     usable response came. `repeat`: the operation may be sent again after such a try. A request that certainly was not
     sent is always tried again, for a minute at most.
     """
@@ -209,7 +212,7 @@ class OneShot(Task, Generic[T]):
         self.lost = False
         self.refused = False
         """Whether the parser raised Refused."""
-        self.result: T | Fault | AnswerError = Fault(HELD, 429, sent=False)
+        self.result: T | Fault | VidpollError = Fault(HELD, 429, sent=False)
 
     def ask(self) -> Call[T]:
         return self.make()
@@ -222,6 +225,8 @@ class OneShot(Task, Generic[T]):
         fault = Fault(str(value)) if isinstance(value, AnswerError) else value
         if not isinstance(fault, Fault):
             return Step([])
+        if not fault.sent:
+            self.unsent()
         self.streak.bear(fault, context.now())
         again_at = self._again_at(fault, context)
         if fault.sent and self.submits:

@@ -398,10 +398,11 @@ class Watch(Task):
         self.job.give_up(error)
         return [GaveUp(self.job.ref, at, error)]
 
-    def stopped(self) -> WaitStopped:
-        """The error of a wait whose `stop` was set."""
+    def stopped(self, *, closed: bool = False) -> WaitStopped:
+        """The error of a wait whose `stop` was set, or whose client was closed."""
+        why = ", because its client was closed" if closed else ""
         return WaitStopped(
-            f"{self.job.ref}: the wait was stopped; {self._known()}. Resume: {self._resume}",
+            f"{self.job.ref}: the wait was stopped{why}; {self._known()}. Resume: {self._resume}",
             job=self.job,
             resume=self._call,
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..drops import without
-from ..errors import StoreError
+from ..errors import StoreError, SubmitUnknown, VidpollError
+from ..fork_lock import ForkLock
 from ..job import Job
 from ..net.accounts import OpenAccount
 from ..polling.submit import Record
@@ -52,7 +55,7 @@ class Intent:
 
         Raises Taken if its key is in use, and NoRoom if its order is refused; then nothing is stored.
         """
-        if self._number is not None:  # it is sent again, because it certainly was not received
+        if self._number is not None:  # it is sent again, and the provider knows its key
             return
         try:
             own = without(self._fields, self._account.provider.drops)
@@ -87,6 +90,11 @@ class Intent:
             return
         self._close(lambda store, number: store.refused(number))
 
+    def unsent(self) -> None:
+        """Record that no byte of the last try was sent: nothing stays on record, and the next try begins anew."""
+        self.refused()
+        self._number = None
+
     def lost(self, reason: str) -> None:
         """Record that it is unknown whether the submit was received."""
         self._close(lambda store, number: store.lost(number, reason))
@@ -112,3 +120,53 @@ class Intent:
         number = self._number
         if number is not None:
             self._keeper.attempt(lambda: call(self._keeper.store, number), owed=True)
+
+
+class Submits:
+    """The submits of a client that are under way. `close` is called once the client is closed and they have ended."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close = close
+        self._lock = ForkLock(threading.RLock)  # reentrant: a signal handler may close the client
+        self._under_way = 0
+        self._closing = False
+
+    def close(self) -> None:
+        """Close now, or when the last submit ends: its id must still be stored."""
+        parents = self._lock.forked  # then the submits under way are those of the parent's threads
+        with self._lock:
+            self._closing = True
+            busy = self._under_way > 0 and not parents
+        if not busy:
+            self._close()
+
+    @contextmanager
+    def during(self, intent: Intent) -> Iterator[Intent]:
+        """One submit: its outcome is stored, whatever it is."""
+        with self._lock:
+            self._under_way += 1
+        try:
+            with _ended(intent):
+                yield intent
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                last = self._closing and self._under_way <= 0
+            if last:
+                self._close()
+
+
+@contextmanager
+def _ended(intent: Intent) -> Iterator[None]:
+    """Store how a submit ends that has not become a job."""
+    try:
+        yield
+    except SubmitUnknown as error:
+        intent.lost(error.reason)
+        raise
+    except VidpollError:
+        intent.refused()
+        raise
+    except BaseException as error:
+        intent.lost(f"interrupted ({type(error).__name__})")
+        raise

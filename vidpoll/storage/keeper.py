@@ -13,12 +13,12 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import caller_warnings
 from ..clock import Clock
-from ..errors import JobNotFound, StoreError, SubmitUnknown, VidpollError
+from ..errors import JobNotFound, StoreError
 from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, ProgressChanged, StageChanged
 from ..fork_lock import ForkLock
 from ..job import Job
@@ -28,7 +28,7 @@ from ..net.accounts import OpenAccount
 from ..polling.watch import Watch
 from ..pricing import Charge, settings
 from . import records
-from .intent import Intent
+from .intent import Intent, Submits
 from .job_store import JobStore
 from .kept_watch import KeptWatch
 from .owed import Owed
@@ -87,9 +87,13 @@ class Keeper:
         self._owed = Owed()
         self.heard: set[str] = set()  # verdicts that were reported; the store may not know that yet
         self._reopening = ForkLock()
+        self._submits = Submits(self._close)
 
     def close(self) -> None:
-        """Store what is not stored yet, and close the store."""
+        """Store what is not stored yet, and close the store: now, or once the outcomes of all submits are stored."""
+        self._submits.close()
+
+    def _close(self) -> None:
         self._spared = 0.0  # there is no later chance
         if self.attempt(lambda: True):
             self._save(list(self._changed.values()))
@@ -423,7 +427,6 @@ class Keeper:
 
     # -- submitting ---------------------------------------------------------------------------------------------------
 
-    @contextmanager
     def submitting(
         self,
         account: OpenAccount,
@@ -433,23 +436,12 @@ class Keeper:
         order: Order | None = None,
         *,
         earlier: Submission | None = None,
-    ) -> Iterator[Intent]:
+    ) -> AbstractContextManager[Intent]:
         """A submit from its beginning to its id; its outcome is stored, whatever it is. An `order` gives its own key.
 
         `earlier` is an earlier try of the same submit, of unknown outcome.
         """
-        intent = Intent(self, account, operation, fields, key=key, order=order, earlier=earlier)
-        try:
-            yield intent
-        except SubmitUnknown as error:
-            intent.lost(error.reason)
-            raise
-        except VidpollError:
-            intent.refused()
-            raise
-        except BaseException as error:
-            intent.lost(f"interrupted ({type(error).__name__})")
-            raise
+        return self._submits.during(Intent(self, account, operation, fields, key=key, order=order, earlier=earlier))
 
     # -- a store that does not work -----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import dataclasses
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import StoreError
@@ -259,7 +259,7 @@ class SqliteStore(Leasing, Store):
         """
         number = int.from_bytes(os.urandom(6), "big")  # random: not that of a dropped one or a backup
         account, key = origin.account, key if order is None else order.key
-        with self._transaction(full=True) as db:
+        with self._dropped_if_interrupted(number), self._transaction(full=True) as db:
             found = self._keyed(db, account, key) if key else None
             if order is not None:
                 self._order(db, order, account, operation, found)
@@ -274,6 +274,18 @@ class SqliteStore(Leasing, Store):
                 ),
             )
         return number
+
+    @contextlib.contextmanager
+    def _dropped_if_interrupted(self, number: int) -> Iterator[None]:
+        """Drop a submit if Ctrl-C follows its commit: its number is not returned, so it is not sent."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                self.refused(number)
+            raise
 
     def begin_again(self, earlier: Submission) -> int | Submission:
         """Record that a submit of unknown outcome is about to be sent again; return its number.

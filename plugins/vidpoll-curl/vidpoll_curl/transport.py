@@ -91,7 +91,9 @@ class CurlTransport:
         if ticket.end():
             ticket.aborted = True
             self._open.discard(ticket)
-            if not self._lock.forked:
+            if self._lock.forked:  # the parent may send it
+                ticket.sent = True
+            else:
                 ticket.work(ticket)
 
     def send(self, wire: WireRequest, ticket: Ticket) -> Response:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vidpoll.errors import StoreError
 from vidpoll.storage import table_rows
 from vidpoll.storage.protocol import KeptJob, KeptRow, Ledger, NoRoom, Order, Origin, Submission
 
@@ -50,7 +52,14 @@ class Submits(Presence):
                 db.run(_BEGIN, *row, db.now, self.owner, key or None)
             return number if found is None else found
 
-        return self._ask(begin, durable=True)
+        try:
+            return self._ask(begin, durable=True)
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C, perhaps after the commit: its number is not returned, so it is not sent
+            with contextlib.suppress(StoreError):
+                self.refused(number)
+            raise
 
     def begin_again(self, earlier: Submission) -> int | Submission:
         """Store that a submit of unknown outcome is about to be sent again; its number, or `earlier` if that fails."""
