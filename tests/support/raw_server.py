@@ -140,8 +140,10 @@ class Chaos:
     def _talk(self, raw: socket.socket) -> None:
         connection = raw
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            stack.callback(raw.close)
             connection.settimeout(10)
             if self._context is not None:
+                raw.getpeername()  # raises if it is reset already: wrap_socket would raise and never close its socket
                 connection = self._context.wrap_socket(raw, server_side=True)
             stack.callback(connection.close)
             self._open.add(connection)
