@@ -396,13 +396,28 @@ def test_what_the_next_process_meets_does_not_free_the_key(path: Path, monkeypat
     assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the response is {"error": "no"}')
 
 
-def test_an_honoured_key_is_not_relied_on_for_ever(path: Path) -> None:
-    """A provider forgets keys, and would buy again."""
+@pytest.mark.parametrize(("later", "sends"), [(HONOURED - 10, 1), (HONOURED + 10, 0), (-10.0, 0), (-360_000.0, 0)])
+def test_an_honoured_key_is_not_relied_on_for_ever(path: Path, later: float, sends: int) -> None:
+    """A provider forgets keys, and would buy again; after a clock was set back, the age of the try is unknown."""
     t = talk_own([RESET], path, honours=True)
     t.client._loop.context.patience = 1.0
     unknown(t)
     u = talk_own([SUBMITTED], path, honours=True)
-    u.clock.now += HONOURED + 10
+    u.clock.now += later
+    if sends:
+        assert once(u).ref == REF
+    else:
+        unknown(u)
+    assert len(u.requests) == sends
+
+
+def test_the_stores_time_decides_whether_a_key_is_honoured(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dates the submit; this host's clock may differ from that of the store's server."""
+    t = talk_own([RESET], path, honours=True)
+    t.client._loop.context.patience = 1.0
+    unknown(t)
+    u = talk_own([SUBMITTED], path, honours=True)
+    monkeypatch.setattr(u.client._keeper.store, "now", lambda: NOW + HONOURED + 100)  # type: ignore[union-attr]
     unknown(u)
     assert u.requests == []
 
