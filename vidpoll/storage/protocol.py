@@ -74,7 +74,10 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Release all our leases and shards, and close the store. Raises nothing; may be called twice."""
+        """Release all our leases and shards, and close the store. Raises nothing; may be called twice.
+
+        Our submits under way become unknown, with a reason, so that every owner sees them at once.
+        """
         ...
 
     @property

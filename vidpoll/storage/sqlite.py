@@ -51,14 +51,17 @@ _ALONG = (
 
 _OURS = "SELECT * FROM submits WHERE owner = ?"
 
+_LEFT = "UPDATE submits SET reason = ? WHERE owner = ? AND reason IS NULL"
+
 
 class SqliteStore(Leasing, Store):
     """The file at `path`; it is made if missing. Raises StoreError if it cannot be used."""
 
     def close(self) -> None:
-        """Release the leases and shards, and close the file."""
+        """Release the leases and shards, and close the file. Submits under way become unknown."""
         with contextlib.suppress(StoreError), self._transaction() as db:
             db.execute("UPDATE jobs SET owner = NULL, owned_until = NULL WHERE owner = ?", (self.owner,))
+            db.execute(_LEFT, (table_rows.CLOSED, self.owner))
             sharding.leave(db, self.owner, self.now())
         super().close()
 

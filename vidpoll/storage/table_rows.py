@@ -18,6 +18,10 @@ JOB = (
 _LAST = ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version", "key")
 
 
+CLOSED = "the client was closed before a response came"
+"""Why the outcome of a submit is unknown that was under way when its store was closed."""
+
+
 class Row(Protocol):
     """A row, by the names of its columns."""
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 from vidpoll import StoreError
+from vidpoll.storage import table_rows
 from vidpoll.storage.protocol import Store
 
 from . import shards
@@ -14,15 +15,18 @@ from .leasing import Leasing
 from .submits import Submits
 from .transaction import Transaction
 
+_LEFT = "UPDATE vidpoll.submits SET reason = %s WHERE owner = %s AND reason IS NULL"
+
 
 class PostgresStore(Jobs, Leasing, Submits, Store):
     """The database at a URL like `postgresql://user@host/database`. Raises StoreError if it cannot be used."""
 
     def close(self) -> None:
-        """Release this store's leases and shards, and close its connections."""
+        """Release this store's leases and shards, and close its connections. Submits in progress become unknown."""
 
         def leave(db: Transaction) -> None:
             db.run("UPDATE vidpoll.jobs SET owner = NULL, owned_until = NULL WHERE owner = %s", self.owner)
+            db.run(_LEFT, table_rows.CLOSED, self.owner)
             shards.leave(db, self.owner)
 
         with contextlib.suppress(StoreError):

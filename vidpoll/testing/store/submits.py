@@ -204,10 +204,11 @@ class Submits(Base):
         one.end([saved(ONE, done=True)])
         assert (two.in_flight("acme"), two.in_flight("token")) == (4, 0)
 
-    def test_a_closed_owner_leaves_its_submits_unknown_in_time(self) -> None:
-        """A closed owner has no submit under way; one that is left over becomes unknown after `gone_after`."""
+    def test_a_closed_owner_leaves_its_submits_unknown(self) -> None:
+        """At once, although its process lives on: it closes the store only after its last submit, if it can."""
         one, two = self.owner(), self.owner()
-        number = begun(one)
+        number, other = begun(one, "k"), begun(two)
         one.close()
-        self.killed(one)
-        assert [each.number for each in two.submits()] == [number]
+        [left] = two.submits()
+        assert (left.number, left.key, bool(left.reason), two.keyed("acme", "k")) == (number, "k", True, left)
+        two.refused(other)
