@@ -182,8 +182,9 @@ def test_a_client_that_is_closed_between_two_requests_of_a_submit(
     if named:
         assert submit(t, "order-42" if kept else "").ref == REF
     else:
-        with pytest.raises(vidpoll.SubmitUnknown, match="closed"):
+        with pytest.raises(vidpoll.SubmitUnknown, match="closed") as caught:
             submit(t, "order-42" if kept else "")
+        assert caught.value.ids == ("j1",)
     assert t.requests == ["POST /v1/jobs"]
     if kept:
         found = [bool(reason) for (reason,) in on_record(path)], sql(path, "SELECT ref FROM jobs")

@@ -294,7 +294,7 @@ class Run:
     def _try(self, task: Task, *, fresh: bool = False) -> NoAnswer | None:
         """Send the task's request. Raises what a builder or an account raises, but only for the first request."""
         if self.loop.closed and task.submits and not fresh:  # the responses so far may name the job
-            return NoAnswer("this client was closed before a further request")
+            return Misconfigured("this client was closed before a further request", sent=True)
         if self.loop.closed:
             raise UsageError("this client is closed; make a new one")
         begun = task.begun
