@@ -47,6 +47,7 @@ DOORS = {
         "storage.database",
         "storage.schema",
         "storage.sqlite",
+        "storage.keys",
         "storage.ledger",
         "storage.sharding",
         "storage.leasing",

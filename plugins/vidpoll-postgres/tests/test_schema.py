@@ -61,5 +61,5 @@ def test_tables_of_a_newer_version_are_left_alone(url: str) -> None:
     PostgresStore(url).close()
     with psycopg.connect(url) as db:
         db.execute("UPDATE vidpoll.version SET number = 99")
-    with pytest.raises(StoreError, match=r"newer vidpoll-postgres \(version 99, known: 2\); update vidpoll-postgres"):
+    with pytest.raises(StoreError, match=r"newer vidpoll-postgres \(version 99, known: 3\); update vidpoll-postgres"):
         PostgresStore(url)

@@ -61,6 +61,14 @@ MIGRATIONS = (
         WHERE ended_at IS NOT NULL AND told_at IS NULL AND teller IS DISTINCT FROM 'later';
     CREATE INDEX jobs_later ON vidpoll.jobs (teller_since) WHERE teller = 'later';
     """,
+    """
+    CREATE TABLE vidpoll.keys (
+        ref TEXT NOT NULL, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+        variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at FLOAT8,
+        added_at FLOAT8 NOT NULL, ended_at FLOAT8, told_at FLOAT8, requests INTEGER NOT NULL,
+        transient_errors INTEGER NOT NULL, version INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (account, key));
+    CREATE INDEX keys_of_jobs ON vidpoll.keys (ref);
+    """,
 )
 
 

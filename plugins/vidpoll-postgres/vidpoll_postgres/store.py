@@ -9,7 +9,7 @@ from vidpoll import StoreError
 from vidpoll.storage import table_rows
 from vidpoll.storage.protocol import Store
 
-from . import shards
+from . import keys, shards
 from .jobs import Jobs
 from .leasing import Leasing
 from .submits import Submits
@@ -38,4 +38,4 @@ class PostgresStore(Jobs, Leasing, Submits, Store):
 
     def prune(self, before: float) -> int:
         """Drop the jobs that were reported, and whose verdict was stored before a Unix second; return how many."""
-        return self._ask(lambda db: self._prune(db, before))
+        return self._ask(lambda db: keys.prune(db, before))
