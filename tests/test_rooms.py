@@ -54,6 +54,7 @@ DOORS = {
         "storage.database",
         "storage.schema",
         "storage.sqlite",
+        "storage.keys",
         "storage.ledger",
         "storage.sharding",
         "storage.leasing",

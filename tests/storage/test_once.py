@@ -281,6 +281,38 @@ def test_a_pruned_key_is_free_again(path: Path) -> None:
 # -- a provider that takes the caller's own key -----------------------------------------------------------------------
 
 
+# -- one id for two keys ----------------------------------------------------------------------------------------------
+
+
+def test_two_keys_whose_submits_the_provider_has_merged(path: Path) -> None:
+    """Each is sent once, and both are the one job, before and after its verdict."""
+    t = talk([SUBMITTED, SUBMITTED, DONE], store=path)
+    jobs = [once(t, key) for key in ("k1", "k2", "k1", "k2")]
+    assert [(job.ref, job.key) for job in jobs] == [(REF, "k1"), (REF, "k2")] * 2
+    assert t.client.wait(jobs[0]).ok
+    assert [(job.ok, job.key) for job in (once(t, "k1"), once(t, "k2"))] == [(True, "k1"), (True, "k2")]
+    assert t.requests == ["POST /v1/jobs", "POST /v1/jobs", "GET /v1/jobs/j1"]
+    assert t.ears.hooks.count("completed") == 1
+
+
+@pytest.mark.parametrize("second", ["k2", ""])
+def test_a_server_that_counts_anew_does_not_free_the_key_of_a_job_that_has_ended(path: Path, second: str) -> None:
+    """The key is that job, with its verdict, which does not become the verdict of the job that has its id now."""
+    t = talk([SUBMITTED, DONE, SUBMITTED, BROKEN], store=path)
+    t.client.wait(once(t, "k1"))
+    new = once(t, second, prompt="a lake") if second else t.client.submit("acme", "clip", prompt="a lake")
+    u = talk([], store=path)
+    for client in (t.client, u.client):
+        former = client.submit_once("acme", "clip", "k1", prompt="a lighthouse")
+        assert (former.ref, former.ok, client.wait(former).ok) == (REF, True, True)
+    assert [(job.ref, job.key) for job in t.client.store.unfinished()] == [(REF, second)]
+    assert not t.client.wait(new, check=False).ok
+    assert once(t, "k1").ok
+    if second:
+        assert once(t, second, prompt="a lake").final
+    assert u.requests == []
+
+
 def own(honours: bool) -> vidpoll.Provider:
     return replace(ACME, submit={"clip": replace(ANY, key="own_id", honours_key=honours)})
 
@@ -396,13 +428,28 @@ def test_what_the_next_process_meets_does_not_free_the_key(path: Path, monkeypat
     assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the response is {"error": "no"}')
 
 
-def test_an_honoured_key_is_not_relied_on_for_ever(path: Path) -> None:
-    """A provider forgets keys, and would buy again."""
+@pytest.mark.parametrize(("later", "sends"), [(HONOURED - 10, 1), (HONOURED + 10, 0), (-10.0, 0), (-360_000.0, 0)])
+def test_an_honoured_key_is_not_relied_on_for_ever(path: Path, later: float, sends: int) -> None:
+    """A provider forgets keys, and would buy again; after a clock was set back, the age of the try is unknown."""
     t = talk_own([RESET], path, honours=True)
     t.client._loop.context.patience = 1.0
     unknown(t)
     u = talk_own([SUBMITTED], path, honours=True)
-    u.clock.now += HONOURED + 10
+    u.clock.now += later
+    if sends:
+        assert once(u).ref == REF
+    else:
+        unknown(u)
+    assert len(u.requests) == sends
+
+
+def test_the_stores_time_decides_whether_a_key_is_honoured(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dates the submit; this host's clock may differ from that of the store's server."""
+    t = talk_own([RESET], path, honours=True)
+    t.client._loop.context.patience = 1.0
+    unknown(t)
+    u = talk_own([SUBMITTED], path, honours=True)
+    monkeypatch.setattr(u.client._keeper.store, "now", lambda: NOW + HONOURED + 100)  # type: ignore[union-attr]
     unknown(u)
     assert u.requests == []
 

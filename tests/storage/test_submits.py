@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import BROKEN, DONE, DRAWING, HTML, REF, UNAVAILABLE, talk
+from acme_provider import ACME, BROKEN, DONE, DRAWING, HTML, REF, UNAVAILABLE, parse_submit, talk
 from kept_jobs import NOW, RESET, SUBMITTED, dead, kept, sql
 
 import vidpoll
@@ -160,3 +161,17 @@ def test_an_id_that_is_given_anew_is_another_job(path: Path) -> None:
     with pytest.raises(vidpoll.JobFailed):
         t.client.wait(second)
     assert [(row.sent["prompt"], row.job.state) for row in t.client.store.jobs()] == [("a lake", vidpoll.State.FAILED)]
+
+
+@pytest.mark.parametrize("second", [RESET, (500, {"error": "later"}), (200, {"odd": 1})])
+def test_an_id_in_the_first_response_to_a_submit_of_two_requests_is_not_lost(second: Any) -> None:
+    """Whatever becomes of the second request."""
+
+    def first(response: vidpoll.Response, about: str) -> Any:
+        return vidpoll.Follow(vidpoll.Request("GET", "/tickets/1"), parse_submit)
+
+    operation = replace(ACME.submit["clip"], parse=first)
+    t = talk([SUBMITTED, second], provider=replace(ACME, submit={"clip": operation}))
+    with pytest.raises(vidpoll.SubmitUnknown, match="possible ids in the response: j1") as caught:
+        t.client.submit("acme", "clip", prompt="x")
+    assert caught.value.ids == ("j1",)

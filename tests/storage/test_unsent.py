@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import ACME, REF, Talk, talk
+from acme_provider import ACME, REF, Talk, parse_submit, talk
 from batch_runs import Server, night
 from kept_jobs import RESET, SUBMITTED, sql
 
@@ -159,6 +159,36 @@ def test_what_was_perhaps_sent_stays_on_record_when_the_client_is_closed(path: P
         submit(t, "order-42")
     [(reason,)] = on_record(path)
     assert "this client is closed" in reason
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize(("named", "honours"), [(True, False), (False, False), (False, True)])
+def test_a_client_that_is_closed_between_two_requests_of_a_submit(
+    path: Path, named: bool, honours: bool, kept: bool
+) -> None:
+    """The first one was accepted: if its response names the job, that is the job; else the outcome is unknown."""
+
+    def first(response: vidpoll.Response, about: str) -> Any:
+        known = vidpoll.Submitted(response.json()["id"]) if named else None
+        t.client.close()
+        return vidpoll.Follow(vidpoll.Request("GET", "/tickets/1"), parse_submit, fallback=known)
+
+    request = lambda fields: vidpoll.Request("POST", "/jobs", json=dict(fields))  # noqa: E731
+    operation = vidpoll.Operation(request, first, key="own_id", honours_key=honours)
+    account = vidpoll.Account("acme", key="k" * 20)
+    script, accounts = [SUBMITTED, SUBMITTED], {"acme": account}
+    provider = replace(ACME, submit={"clip": operation})
+    t = talk(script, provider=provider, accounts=accounts, store=path if kept else None)
+    if named:
+        assert submit(t, "order-42" if kept else "").ref == REF
+    else:
+        with pytest.raises(vidpoll.SubmitUnknown, match="closed") as caught:
+            submit(t, "order-42" if kept else "")
+        assert caught.value.ids == ("j1",)
+    assert t.requests == ["POST /v1/jobs"]
+    if kept:
+        found = [bool(reason) for (reason,) in on_record(path)], sql(path, "SELECT ref FROM jobs")
+        assert found == (([], [(REF,)]) if named else ([True], []))
 
 
 def test_ctrl_c_right_after_the_commit_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from ..polling.call import build, optional
 from ..polling.loop import Loop
 from ..polling.task import Task
 from ..storage.keeper import Keeper
-from ..storage.records import KeptRow
+from ..storage.records import KeptJob, KeptRow, Order
 from . import refusal
 from .lanes import Desk, Lane
 from .options import Money, unit_of
@@ -183,6 +183,9 @@ class Rows:
         host, account = self.host, row.lane.desk.account
         row.job, row.problem, row.category = job, "", ""
         self._elsewhere.discard(row)
+        if self._in_use(job, row):
+            self._leave_to_other(row)
+            return
         self._jobs[job.ref] = row
         if not fresh:
             host.keeper.enter([job], [account.opened])
@@ -199,6 +202,22 @@ class Rows:
             self._verdict(row)
         else:
             self._fresh.append(task)
+
+    def _in_use(self, job: Job, row: RowRun) -> bool:
+        """Whether another row follows a job with this id, so that this row must wait until that one has ended.
+
+        A provider may merge the submits of equal rows. A running job of an unequal row is lost: its server counts anew.
+        """
+        other = self._jobs.get(job.ref, row)
+        if other is row or other.state not in ("running", "fetching"):
+            return False
+        if other.state == "fetching" or other.row.digest == row.row.digest:
+            return True
+        other.cost = self._cost(other, paid=True)
+        other.problem = f"the server has given the id of its job, {job.ref}, to the row {row.key}"
+        other.close()
+        self._end(other, "failed")
+        return False
 
     def _may_ask(self, row: RowRun, job: Job) -> bool:
         """Whether the job can be polled; else its account stops, and the job continues without being polled."""
@@ -388,8 +407,8 @@ class Rows:
         row.attempt = kept.attempt
         row.problem, row.category = kept.problem, kept.category
         if kept.ref is not None and row.job is None:
-            found = self.store.get(kept.ref)
-            row.job = None if found is None else found.job
+            found = self.store.keyed(kept.account, Order(self.terms.name, row.key, kept.attempt, "").key)
+            row.job = found.job if isinstance(found, KeptJob) else None
         if kept.state in ("running", "ended") and row.job is not None:
             self._follow(row, row.job)
         elif kept.state == "submitting":

@@ -90,6 +90,8 @@ class Call(Generic[T]):
         self.pending = False
         self.came: Response | BaseException | None = None
         """The last response as it was received, or the exception of its request."""
+        self.responses: list[Response] = []
+        """All responses, in order: a submit may be named by the first one only."""
         self.secrets = account.known
         """What must stay hidden in responses: the account's secrets, and those minted for the last request."""
         self._echoed = False  # whether a response contained one of the secrets
@@ -139,6 +141,7 @@ class Call(Generic[T]):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
             local, sent = isinstance(lost, Misconfigured), lost.sent or self.depth > 0  # the first one got a response
             return Fault(lost.reason, sent=sent, local=local)
+        self.responses.append(outcome)
         self.hint = self.retry_after = self.left = None
         self._echoed = self._echoed or optional(lambda: scrub(outcome, self.secrets) is not outcome, True)
         try:

@@ -147,9 +147,7 @@ class Run:
     """One use of the loop: the heap of planned entries, the queues, and the requests under way."""
 
     def __init__(self, loop: Loop, tasks: Sequence[Task], feed: Feed | None = None) -> None:
-        self.loop = loop
-        self.feed = feed
-        self.recall = loop.recorder.of
+        self.loop, self.feed, self.recall = loop, feed, loop.recorder.of
         self.bound = sum(loop.http_timeout)
         """Seconds that one request may take."""
         self.inbox: Queue[Ticket | Nudge] = Queue()
@@ -294,6 +292,8 @@ class Run:
 
     def _try(self, task: Task, *, fresh: bool = False) -> NoAnswer | None:
         """Send the task's request. Raises what a builder or an account raises, but only for the first request."""
+        if self.loop.closed and task.submits and not fresh:  # the responses so far may name the job
+            return Misconfigured("this client was closed before a further request", sent=True)
         if self.loop.closed:
             raise UsageError("this client is closed; make a new one")
         begun = task.begun

@@ -339,7 +339,7 @@ def _not_submitted(
             return provider_error(f"{account.name} {kind}", result, advice=said)
     below = isinstance(result, Fault) and _names_below(result, path)
     ids: tuple[str, ...] = optional(lambda: _ids(call, below), ())
-    lost = isinstance(result, Fault) and result.status is None
+    lost = isinstance(result, Fault) and result.status is None and not (call is not None and call.responses)
     asked = f" {asked_at(opened)}." if lost or optional(lambda: _is_page(call), False) else ""
     answer = optional(lambda: _exchange(call, at), None)
     if ids:
@@ -435,11 +435,12 @@ def _exchange(call: Call[Any] | None, at: float) -> Exchange | None:
 
 
 def _ids(call: Call[Any] | None, below: bool) -> tuple[str, ...]:
-    """What may be the id of the new job in the response to a submit; the first three."""
-    if call is None or not isinstance(came := call.came, Response):
+    """What may be the id of the new job in the responses to a submit; the first three."""
+    if call is None or not call.responses:
         return ()
-    place = (came.header("location") or "").partition("?")[0].rstrip("/").rpartition("/")[2]
-    found = dict.fromkeys([*([place] if below else []), *answers.ids(came)])
+    place = (call.responses[-1].header("location") or "").partition("?")[0].rstrip("/").rpartition("/")[2]
+    named = [each for came in call.responses for each in answers.ids(came)]
+    found = dict.fromkeys([*([place] if below else []), *named])
     return tuple(each for each in found if not redact.holds(each, call.secrets))[:3]
 
 

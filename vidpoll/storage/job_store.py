@@ -85,7 +85,7 @@ class JobStore:
         return self._keeper.ready().prune(before)
 
     def drop(self, job: Job | str) -> None:
-        """Drop one job from the store, whatever its state. The job at the provider does not change; its key is free.
+        """Drop one job from the store, whatever its state. The job at the provider does not change; its keys are free.
 
         If a batch's row with this job is not settled, the row counts as failed, so that the next run does not buy it
         again.

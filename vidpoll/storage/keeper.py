@@ -140,7 +140,8 @@ class Keeper:
         for job in jobs:
             kept_job = found.get(job.ref)
             if kept_job is not None and kept_job.ended_at is None and job.final:
-                known.append(job)
+                if job.key == kept_job.key:  # else the id was given to another job
+                    known.append(job)
             elif kept_job is not None:
                 records.catch_up(job, kept_job)
         if known:

@@ -17,15 +17,19 @@ Gone = Callable[[str, float], bool]
 """Whether an owner that began something at that Unix second is gone."""
 
 _ROWS = (
-    "SELECT r.*, s.number, s.reason, s.owner, s.at, j.ref AS job, j.ended_at AS job_ended_at, "
-    "CASE WHEN j.ended_at IS NOT NULL THEN j.facts END AS job_facts FROM batch_rows AS r "
-    "LEFT JOIN submits AS s ON s.account = r.account AND s.key = r.key "
-    "LEFT JOIN jobs AS j ON j.account = r.account AND j.key = r.key WHERE r.batch = ?"
+    "SELECT r.*, s.number, s.reason, s.owner, s.at, coalesce(j.ref, k.ref) AS job, "
+    "coalesce(j.ended_at, k.ended_at, o.ended_at) AS job_ended_at, CASE WHEN j.ended_at IS NOT NULL THEN j.facts "
+    "WHEN k.ended_at IS NOT NULL THEN k.facts WHEN o.ended_at IS NOT NULL THEN o.facts END AS job_facts "
+    "FROM batch_rows AS r LEFT JOIN submits AS s ON s.account = r.account AND s.key = r.key "
+    "LEFT JOIN jobs AS j ON j.account = r.account AND j.key = r.key "
+    "LEFT JOIN keys AS k ON k.account = r.account AND k.key = r.key "
+    "LEFT JOIN jobs AS o ON o.ref = k.ref WHERE r.batch = ?"
 )
 
 _HELD = (
     "(EXISTS (SELECT 1 FROM submits AS s WHERE s.account = r.account AND s.key = r.key) "
-    "OR EXISTS (SELECT 1 FROM jobs AS j WHERE j.account = r.account AND j.key = r.key))"
+    "OR EXISTS (SELECT 1 FROM jobs AS j WHERE j.account = r.account AND j.key = r.key) "
+    "OR EXISTS (SELECT 1 FROM keys AS k WHERE k.account = r.account AND k.key = r.key))"
 )
 """An attempt that is not settled reserves its price if it has a submit or a job."""
 
@@ -90,22 +94,26 @@ def settle(
     return bool(
         db.execute(
             "UPDATE batch_rows AS r SET state = ?, charged = ?, category = ?, problem = ?, paths = ?, "
-            "ref = coalesce((SELECT ref FROM jobs AS j WHERE j.account = r.account AND j.key = r.key), ref), "
+            "ref = coalesce((SELECT ref FROM jobs AS j WHERE j.account = r.account AND j.key = r.key), "
+            "(SELECT ref FROM keys AS k WHERE k.account = r.account AND k.key = r.key), ref), "
             "ended_at = coalesce(ended_at, ?) WHERE batch = ? AND row = ? AND attempt = ? "
             "AND NOT EXISTS (SELECT 1 FROM submits AS s WHERE s.account = r.account AND s.key = r.key) AND NOT EXISTS "
-            "(SELECT 1 FROM jobs AS j WHERE j.account = r.account AND j.key = r.key AND j.ended_at IS NULL)",
+            "(SELECT 1 FROM jobs AS j WHERE j.account = r.account AND j.key = r.key AND j.ended_at IS NULL) "
+            "AND NOT EXISTS (SELECT 1 FROM keys AS k JOIN jobs AS j ON j.ref = k.ref WHERE k.account = r.account "
+            "AND k.key = r.key AND k.ended_at IS NULL AND j.ended_at IS NULL)",
             (*words, table_rows.to_json(paths), now, *place),
         ).rowcount
     )
 
 
 def dropped(db: sqlite3.Connection, ref: str, now: float) -> None:
-    """Settle the attempt of a job that is about to be dropped as failed, so that it is not bought again."""
+    """Settle the attempts of a job that is about to be dropped as failed, so that none is bought again."""
     db.execute(
         "UPDATE batch_rows SET state = 'failed', charged = price, category = '', paths = '[]', ref = ?, ended_at = ?, "
         "problem = 'its job was dropped from the store' WHERE state IS NULL AND (account, key) IN "
-        "(SELECT account, key FROM jobs WHERE ref = ? AND key IS NOT NULL)",
-        (ref, now, ref),
+        "(SELECT account, key FROM jobs WHERE ref = ? AND key IS NOT NULL "
+        "UNION ALL SELECT account, key FROM keys WHERE ref = ? AND ended_at IS NULL)",
+        (ref, now, ref, ref),
     )
 
 

@@ -61,10 +61,13 @@ class Submit(NamedTuple):
         return bool(self.operation.key) and self.fields.get(self.operation.key) is None
 
     def may_be_sent_after(self, earlier: Submission, now: float) -> bool:
-        """Whether it may be sent after a try of unknown outcome: the try had a key that the provider still honours."""
+        """Whether it may be sent after a try of unknown outcome: the try had a key that the provider still honours.
+
+        If the try lies in the future, a clock was set back, and its age is unknown.
+        """
         own = self.operation.key
         honoured = self.operation.honours_key and earlier.sent.get(own) is not None
-        return bool(earlier.reason) and honoured and now - earlier.at <= HONOURED
+        return bool(earlier.reason) and honoured and 0.0 <= now - earlier.at <= HONOURED
 
     @property
     def with_own_id(self) -> Submit:
@@ -99,7 +102,7 @@ def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
             _check_same(wanted, found)
         if isinstance(found, KeptJob):
             return found.job
-        if found is None or wanted.may_be_sent_after(found, loop.clock.time()):
+        if found is None or wanted.may_be_sent_after(found, keeper.store.now()):
             job = _sent(keeper, loop, wanted, found)
             if job is not None:
                 return job

@@ -74,7 +74,10 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Release all our leases and shards, and close the store. Raises nothing; may be called twice."""
+        """Release all our leases and shards, and close the store. Raises nothing; may be called twice.
+
+        Our submits under way become unknown, with a reason, so that every owner sees them at once.
+        """
         ...
 
     @property
@@ -156,13 +159,15 @@ class Store(Protocol):
     def prune(self, before: float) -> int:
         """Drop jobs whose verdict was stored before `before` and reported; return how many.
 
-        A job's wanted files are dropped with it. What a batch has not settled stays. Each submit without a job stays,
-        with or without a key: it may have been received, so only `adopt` and `refused` end it.
+        A job's keys and wanted files are dropped with it. What a batch has not settled stays. Each submit without a job
+        stays, with or without a key: it may have been received, so only `adopt` and `refused` end it.
         """
         ...
 
     def drop(self, ref: str, *, strange: bool = False) -> None:
-        """Drop a job and its wanted files. `strange`: only if no submit of this store made it.
+        """Drop a job, its keys and its wanted files. `strange`: only if no submit of this store made it.
+
+        A key of a former job that had this id is only freed by `prune`.
 
         An unsettled attempt of a batch becomes "failed", with its whole price as charged.
         """
@@ -260,7 +265,10 @@ class Store(Protocol):
         ...
 
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
-        """The job or the submit that has the key; None if the key is free. A submit under way has an empty `reason`."""
+        """The job or the submit that has the key; None if the key is free. A submit under way has an empty `reason`.
+
+        A job may have several keys (see `submitted`): the one returned has this key, and the fields of its submit.
+        """
         ...
 
     def refused(self, number: int) -> None:
@@ -274,8 +282,14 @@ class Store(Protocol):
     def submitted(self, number: int, job: KeptJob, before: float = ...) -> None:
         """Record that a submit has become a job. Durable. May be called twice if the submit has a key.
 
-        A job that was kept under this reference up to Unix second `before` (infinity by default) was another job, and
-        is dropped, unless it has the same key. The new job is kept even if the submit is no longer on record.
+        The new job is kept even if the submit is no longer on record. No key of a job that is already kept under this
+        reference is freed: `begin` and `keyed` find a job for each of them, with the fields of its own submit.
+
+        - Without a verdict, and with another key but equal operation and fields, it is the same job: the provider has
+          merged the submits. The job gets the new key as well.
+        - Else, if it was kept up to Unix second `before` (infinity by default), it was another job: the server counts
+          anew. The new job replaces it, with its files. The keys of one with a verdict stay those of that job as it
+          was; the keys of one without a verdict are those of the new job, and its attempt in a batch has failed.
         """
         ...
 

@@ -37,6 +37,12 @@ CREATE TABLE submits (
     number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
     variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,
     reason TEXT, key TEXT, UNIQUE (account, key));
+CREATE TABLE keys (
+    ref TEXT NOT NULL, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL, variables TEXT NOT NULL,
+    operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL, added_at REAL NOT NULL, ended_at REAL,
+    told_at REAL, requests INTEGER NOT NULL, transient_errors INTEGER NOT NULL, version INTEGER NOT NULL,
+    key TEXT NOT NULL, PRIMARY KEY (account, key));
+CREATE INDEX keys_of_jobs ON keys (ref);
 CREATE TABLE files (
     ref TEXT NOT NULL, target TEXT NOT NULL, kinds TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (ref, target, kinds));

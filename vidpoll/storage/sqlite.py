@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import StoreError
-from . import ledger, records, sharding, table_rows
+from . import keys, ledger, records, sharding, table_rows
 from .leasing import LATER, Leasing
 from .protocol import Store
 from .records import (
@@ -40,25 +40,27 @@ _SUBMITTED = "SELECT 1 FROM jobs WHERE ref = ? AND operation IS NOT NULL"
 
 _CHANGE = "(SELECT number FROM changes)"
 
-_OPEN = "(account, key) IN (SELECT account, key FROM batch_rows WHERE state IS NULL)"
-
 _ALONG = (
     ("batch_rows", "SELECT * FROM batch_rows"),
-    ("jobs", "SELECT * FROM jobs WHERE key IS NOT NULL"),
+    ("jobs", "SELECT * FROM jobs WHERE key IS NOT NULL OR ref IN (SELECT ref FROM keys)"),
+    ("keys", "SELECT * FROM keys"),
     ("submits", "SELECT * FROM submits WHERE key IS NOT NULL"),
 )
 """Rows that are always copied when the store is reopened: nothing with a key may be bought again in the new file."""
 
 _OURS = "SELECT * FROM submits WHERE owner = ?"
 
+_LEFT = "UPDATE submits SET reason = ? WHERE owner = ? AND reason IS NULL"
+
 
 class SqliteStore(Leasing, Store):
     """The file at `path`; it is made if missing. Raises StoreError if it cannot be used."""
 
     def close(self) -> None:
-        """Release the leases and shards, and close the file."""
+        """Release the leases and shards, and close the file. Submits under way become unknown."""
         with contextlib.suppress(StoreError), self._transaction() as db:
             db.execute("UPDATE jobs SET owner = NULL, owned_until = NULL WHERE owner = ?", (self.owner,))
+            db.execute(_LEFT, (table_rows.CLOSED, self.owner))
             sharding.leave(db, self.owner, self.now())
         super().close()
 
@@ -231,21 +233,12 @@ class SqliteStore(Leasing, Store):
         What a batch has not settled stays, and so does each submit without a job.
         """
         with self._transaction() as db:
-            old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND (key IS NULL OR NOT {_OPEN})"
-            gone = db.execute(old, (before,)).rowcount
-            db.execute("DELETE FROM files WHERE ref NOT IN (SELECT ref FROM jobs)")
-        return gone
+            return keys.prune(db, before)
 
     def drop(self, ref: str, *, strange: bool = False) -> None:
         """Drop a job. `strange`: only if no submit of this store made it."""
         with self._transaction(ref) as db:
-            self._drop(db, ref, "(? OR operation IS NULL)", not strange)
-
-    def _drop(self, db: sqlite3.Connection, ref: str, where: str, value: object) -> None:
-        if db.execute(f"SELECT 1 FROM jobs WHERE ref = ? AND {where}", (ref, value)).fetchone():
-            ledger.dropped(db, ref, self.now())
-            for table in ("jobs", "files"):
-                db.execute(f"DELETE FROM {table} WHERE ref = ?", (ref,))
+            keys.drop(db, ref, self.now(), strange=strange)
 
     # -- submits ------------------------------------------------------------------------------------------------------
 
@@ -304,9 +297,9 @@ class SqliteStore(Leasing, Store):
         return self._asked(lambda db: self._keyed(db, account, key))
 
     def _keyed(self, db: sqlite3.Connection, account: str, key: str) -> KeptJob | Submission | None:
-        job = db.execute(f"SELECT {table_rows.JOB} FROM jobs WHERE account = ? AND key = ?", (account, key)).fetchone()
+        job = keys.job_of(db, account, key)
         if job is not None:
-            return table_rows.kept(job)
+            return job
         row = db.execute("SELECT * FROM submits WHERE account = ? AND key = ?", (account, key)).fetchone()
         return None if row is None else table_rows.submission(row, under_way=not self._lost(row))
 
@@ -343,14 +336,15 @@ class SqliteStore(Leasing, Store):
             db.execute("UPDATE submits SET reason = ? WHERE number = ?", (reason, number))
 
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
-        """Record that a submit has become a job. A job kept under its id up to `before` was another: servers reuse ids.
+        """Record that a submit has become a job. A job kept under its id up to `before` may be another, or the same.
 
-        May be called twice if the submit has a key.
+        May be called twice if the submit has a key. No key is freed: see `keys`.
         """
         with self._transaction(job.ref, full=True) as db:
-            if not db.execute("SELECT 1 FROM jobs WHERE ref = ? AND key = ?", (job.ref, job.key)).fetchone():
-                self._drop(db, job.ref, "added_at <= ?", before)
-            self._insert(db, job)
+            if not keys.has(db, job.ref, job.key):
+                keys.give_way(db, job, before, self.now())
+                self._insert(db, job)
+                keys.bind(db, job)
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from .records import KeptJob, Origin, Submission
 
-JOB = (
+COLUMNS = (
     "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
-    "requests, transient_errors, version, coalesce(key, '') AS key"
+    "requests, transient_errors, version, key"
 )
-"""The columns that make a `KeptJob`."""
+"""The columns of a `KeptJob`, which the tables `jobs` and `keys` have."""
+
+JOB = COLUMNS.removesuffix("key") + "coalesce(key, '') AS key"
+"""The columns of `jobs` that make a `KeptJob`."""
 
 _LAST = ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version", "key")
+
+
+CLOSED = "the client was closed before a response came"
+"""Why the outcome of a submit is unknown that was under way when its store was closed."""
 
 
 class Row(Protocol):
@@ -66,6 +74,21 @@ def kept(row: Row) -> KeptJob:
         _parsed(row["facts"], dict),
         *(row[name] for name in _LAST),
     )
+
+
+def shared(own: Row, job: Row | None) -> KeptJob:
+    """The job of a further key: the kept job, with the key and the fields of its own submit."""
+    mine = kept(own)
+    return mine if job is None else replace(kept(job), operation=mine.operation, sent=mine.sent, key=mine.key)
+
+
+def same_submit(row: Row, job: KeptJob) -> bool:
+    """Whether a row of `jobs` is this job although it has another key: the provider has merged two equal submits."""
+    if row["ended_at"] is not None or not (row["key"] and job.key) or row["operation"] != job.operation:
+        return False
+    with contextlib.suppress(ValueError):
+        return bool(sent_of(row) == json.loads(to_json(job.sent)))
+    return False
 
 
 def readable(rows: list[R]) -> list[KeptJob]:

@@ -9,7 +9,7 @@ import pytest
 from servers import PgBouncer, Postgres
 from vidpoll_postgres.store import PostgresStore
 
-TABLES = ("jobs", "owners", "divisions", "shards", "submits", "files", "batch_rows", "rates")
+TABLES = ("jobs", "owners", "divisions", "shards", "submits", "keys", "files", "batch_rows", "rates")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 from vidpoll.storage import table_rows
 from vidpoll.storage.protocol import KeptJob, Origin, Saved, WantedFiles, bucket, merged, newer
 
-from . import ledger
+from . import keys
 from .presence import LATER, Presence
 from .transaction import Row, Transaction
 
@@ -41,8 +41,6 @@ _WRITE = """
         transient_errors = kept.transient_errors + new.transient_errors, version = version + 1
     FROM unnest(%s::text[], %s::text[], %s::int[], %s::int[]) AS new (ref, facts, requests, transient_errors)
     WHERE kept.ref = new.ref"""
-
-_OPEN = "(account, key) IN (SELECT account, key FROM vidpoll.batch_rows WHERE state IS NULL)"
 
 
 class Jobs(Presence):
@@ -149,14 +147,7 @@ class Jobs(Presence):
 
     def drop(self, ref: str, *, strange: bool = False) -> None:
         """Forget a job and its files; with `strange` only a job that this store did not submit."""
-        self._ask(lambda db: drop(db, ref, "(%s OR operation IS NULL)", not strange), who=ref)
-
-    def _prune(self, db: Transaction, before: float) -> int:
-        """Drop the jobs whose verdict was stored before a Unix second and reported; submits without a job stay."""
-        old = "told_at IS NOT NULL AND ended_at < %s AND (key IS NULL OR NOT " + _OPEN + ")"
-        gone = db.run(f"DELETE FROM vidpoll.jobs WHERE {old}", before)
-        db.run("DELETE FROM vidpoll.files AS f WHERE NOT EXISTS (SELECT 1 FROM vidpoll.jobs AS j WHERE j.ref = f.ref)")
-        return gone
+        self._ask(lambda db: keys.drop(db, ref, strange=strange), who=ref)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -193,14 +184,6 @@ def _columns(job: KeptJob) -> tuple[object, ...]:
         *(job.ref, *table_rows.where(job.origin), job.operation, table_rows.to_json(job.sent)),
         *(table_rows.to_json(job.facts), job.facts.get("submitted_at"), job.key or None, bucket(job.ref)),
     )
-
-
-def drop(db: Transaction, ref: str, where: str, value: object) -> None:
-    """Forget a job that meets a condition, and its files; its row in a batch counts as failed."""
-    if db.one(f"SELECT 1 FROM vidpoll.jobs WHERE ref = %s AND {where} FOR UPDATE", ref, value) is not None:
-        ledger.dropped(db, ref)
-        db.run("DELETE FROM vidpoll.jobs WHERE ref = %s", ref)
-        db.run("DELETE FROM vidpoll.files WHERE ref = %s", ref)
 
 
 def _kept(row: Row | None) -> KeptJob | None:

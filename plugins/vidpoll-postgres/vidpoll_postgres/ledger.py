@@ -18,13 +18,18 @@ Gone = Callable[[str, float], bool]
 """Whether an owner that began something at a Unix second is gone."""
 
 _ROWS = """
-    SELECT r.*, s.number, s.reason, s.owner, s.at, j.ref AS job, j.ended_at AS job_ended_at,
-        CASE WHEN j.ended_at IS NOT NULL THEN j.facts END AS job_facts FROM vidpoll.batch_rows AS r
+    SELECT r.*, s.number, s.reason, s.owner, s.at, coalesce(j.ref, k.ref) AS job,
+        coalesce(j.ended_at, k.ended_at, o.ended_at) AS job_ended_at,
+        CASE WHEN j.ended_at IS NOT NULL THEN j.facts WHEN k.ended_at IS NOT NULL THEN k.facts
+            WHEN o.ended_at IS NOT NULL THEN o.facts END AS job_facts FROM vidpoll.batch_rows AS r
     LEFT JOIN vidpoll.submits AS s ON s.account = r.account AND s.key = r.key
-    LEFT JOIN vidpoll.jobs AS j ON j.account = r.account AND j.key = r.key WHERE r.batch = %s"""
+    LEFT JOIN vidpoll.jobs AS j ON j.account = r.account AND j.key = r.key
+    LEFT JOIN vidpoll.keys AS k ON k.account = r.account AND k.key = r.key
+    LEFT JOIN vidpoll.jobs AS o ON o.ref = k.ref WHERE r.batch = %s"""
 
 _SUBMIT = "SELECT 1 FROM vidpoll.submits AS s WHERE s.account = r.account AND s.key = r.key"
 _JOB = "SELECT 1 FROM vidpoll.jobs AS j WHERE j.account = r.account AND j.key = r.key"
+_KEY = "SELECT 1 FROM vidpoll.keys AS k WHERE k.account = r.account AND k.key = r.key"
 
 _CLOSE = 1e-9
 """The share by which a sum of prices may exceed a budget, because floats are not exact."""
@@ -91,20 +96,23 @@ def settle(
     *words, paths = said
     sql = (
         "UPDATE vidpoll.batch_rows AS r SET state = %s, charged = %s, category = %s, problem = %s, paths = %s, "
-        f"ref = coalesce(({_JOB.replace('1', 'ref', 1)}), r.ref), ended_at = coalesce(r.ended_at, %s) "
+        f"ref = coalesce(({_JOB.replace('1', 'ref', 1)}), ({_KEY.replace('1', 'ref', 1)}), r.ref), "
+        "ended_at = coalesce(r.ended_at, %s) "
         f'WHERE batch = %s AND "row" = %s AND attempt = %s AND NOT EXISTS ({_SUBMIT}) '
-        f"AND NOT EXISTS ({_JOB} AND j.ended_at IS NULL)"
+        f"AND NOT EXISTS ({_JOB} AND j.ended_at IS NULL) AND NOT EXISTS ({_KEY} AND k.ended_at IS NULL "
+        "AND EXISTS (SELECT 1 FROM vidpoll.jobs AS o WHERE o.ref = k.ref AND o.ended_at IS NULL))"
     )
     return bool(db.run(sql, *words, table_rows.to_json(paths), db.now, *place))
 
 
 def dropped(db: Transaction, ref: str) -> None:
-    """The job is about to be dropped: its unsettled attempt counts as failed, so that it is not bought again."""
+    """The job is about to be dropped: its unsettled attempts count as failed, so that none is bought again."""
     db.run(
         "UPDATE vidpoll.batch_rows SET state = 'failed', charged = price, category = '', paths = '[]', ref = %s, "
         "ended_at = %s, problem = 'its job was dropped from the store' WHERE state IS NULL AND (account, key) IN "
-        "(SELECT account, key FROM vidpoll.jobs WHERE ref = %s AND key IS NOT NULL)",
-        *(ref, db.now, ref),
+        "(SELECT account, key FROM vidpoll.jobs WHERE ref = %s AND key IS NOT NULL "
+        "UNION ALL SELECT account, key FROM vidpoll.keys WHERE ref = %s AND ended_at IS NULL)",
+        *(ref, db.now, ref, ref),
     )
 
 
@@ -141,7 +149,7 @@ def _bought(db: Transaction, batch: str) -> int:
         "SELECT (SELECT count(*) FROM vidpoll.batch_rows WHERE batch = %s AND state IS NOT NULL AND ref IS NOT NULL "
         "AND (state <> 'waiting' OR charged > 0 OR unit = '')) + "
         "(SELECT count(*) FROM vidpoll.batch_rows AS r WHERE batch = %s "
-        f"AND state IS NULL AND (EXISTS ({_SUBMIT}) OR EXISTS ({_JOB}))) AS number",
+        f"AND state IS NULL AND (EXISTS ({_SUBMIT}) OR EXISTS ({_JOB}) OR EXISTS ({_KEY}))) AS number",
         *(batch, batch),
     )
     return int(row["number"]) if row else 0

@@ -56,6 +56,12 @@ MIGRATIONS = (
         ended_at FLOAT8, PRIMARY KEY (batch, "row", attempt));
     CREATE INDEX batch_rows_open ON vidpoll.batch_rows (batch, unit) WHERE state IS NULL;
     CREATE INDEX batch_rows_open_keys ON vidpoll.batch_rows (account, key) WHERE state IS NULL;
+    CREATE TABLE vidpoll.keys (
+        ref TEXT NOT NULL, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+        variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at FLOAT8,
+        added_at FLOAT8 NOT NULL, ended_at FLOAT8, told_at FLOAT8, requests INTEGER NOT NULL,
+        transient_errors INTEGER NOT NULL, version INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (account, key));
+    CREATE INDEX keys_of_jobs ON vidpoll.keys (ref);
     """,
 )
 

@@ -13,8 +13,8 @@ from vidpoll.errors import StoreError
 from vidpoll.storage import table_rows
 from vidpoll.storage.protocol import KeptJob, KeptRow, Ledger, NoRoom, Order, Origin, Submission
 
-from . import ledger
-from .jobs import drop, insert
+from . import keys, ledger
+from .jobs import insert
 from .presence import Presence
 from .transaction import Row, Transaction
 
@@ -88,8 +88,7 @@ class Submits(Presence):
         submit = db.one("SELECT * FROM vidpoll.submits WHERE account = %s AND key = %s", account, key)
         if submit is not None:
             return table_rows.submission(submit, under_way=not self._lost(db, submit))
-        job = db.one(f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE account = %s AND key = %s", account, key)
-        return None if job is None else table_rows.kept(job)
+        return keys.job_of(db, account, key)
 
     def _order(
         self, db: Transaction, order: Order, account: str, operation: str, found: KeptJob | Submission | None
@@ -120,12 +119,13 @@ class Submits(Presence):
         self._ask(lambda db: db.run(sql, reason, number), durable=True)
 
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
-        """A submit has become a job. A job stored under its id `before` is another one: some servers count anew."""
+        """A submit has become a job. A job stored under its id `before` may be another, or the same: see `keys`."""
 
         def submitted(db: Transaction) -> None:
-            if not db.one("SELECT 1 FROM vidpoll.jobs WHERE ref = %s AND key = %s", job.ref, job.key):
-                drop(db, job.ref, "added_at <= %s", before)
-            insert(db, [job])
+            if not keys.has(db, job.ref, job.key):
+                keys.give_way(db, job, before)
+                insert(db, [job])
+                keys.bind(db, job)
             db.run("DELETE FROM vidpoll.submits WHERE number = %s", number)
 
         self._ask(submitted, who=job.ref, durable=True)

@@ -238,6 +238,39 @@ class Batches(Base):
         assert one.prune(NOW + 1) == 0
         assert ([each.key for each in one.submits()], state(one)) == ([FIRST.key], "unknown")
 
+    def test_two_rows_whose_submits_the_provider_has_merged(self) -> None:
+        """Both have the job, hold one slot, and are settled; none is bought again."""
+        one = self.owner()
+        second = replace(FIRST, row="b")
+        bought(one, begin(one))
+        bought(one, begin(one, second), ONE, second.key)
+        rows = one.batch_rows("night")
+        assert [(row.state, row.ref) for row in rows.values()] == [("running", ONE), ("running", ONE)]
+        assert (one.in_flight("acme"), one.ledger("night")["USD"]) == (1, Ledger(0.0, 4.0, 0.0))
+        assert (begin(one, second).key, settle(one, second)) == (second.key, False)
+        end(one, cost=Cost(3.0, unit="USD"))
+        one.told([ONE])
+        assert (state(one, "b"), one.ledger("night")["USD"]) == ("ended", Ledger(0.0, 6.0, 0.0))
+        assert (settle(one), one.prune(NOW + 1), settle(one, second)) == (True, 0, True)
+        rows = one.batch_rows("night")
+        assert [(row.state, row.ref) for row in rows.values()] == [("completed", ONE), ("completed", ONE)]
+        assert one.prune(NOW + 1) == 1
+
+    def test_a_row_that_has_ended_is_settled_although_its_id_was_given_anew(self) -> None:
+        """Its verdict is its own; the limit counts it, and pruning waits for it."""
+        one = self.owner()
+        bought(one, begin(one))
+        end(one)
+        number = one.begin(ORIGIN, "clip", {})
+        assert isinstance(number, int)
+        bought(one, number, ONE, "")
+        assert (state(one), why(one, replace(FIRST, row="b", limit=1)), one.prune(NOW + 1)) == ("ended", "limit", 0)
+        one.drop(ONE)
+        assert (begin(one).ref, state(one), settle(one)) == (ONE, "ended", True)
+        assert (state(one), one.batch_rows("night")["a"].ref) == ("completed", ONE)
+        one.prune(NOW + 1)
+        assert one.keyed("acme", FIRST.key) is None
+
     def test_a_dropped_job_is_not_bought_again_by_itself(self) -> None:
         """Its row counts as failed, at its price: only an explicit new attempt buys it again."""
         one = self.owner()

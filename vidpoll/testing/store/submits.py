@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ...storage.protocol import KeptJob, Store, Submission, WantedFiles
@@ -62,6 +63,113 @@ class Submits(Base):
         made(one, begun(one))
         assert [(each.ref, each.ended_at, each.added_at) for each in one.jobs()] == [(ONE, None, NOW + 60)]
         assert one.wanted() == []
+
+    def test_keys_whose_submits_the_provider_has_merged_are_one_job(self) -> None:
+        """Both stay in use: neither is bought again, whatever becomes of the job."""
+        one, two = self.owner(), self.owner()
+        made(one, begun(one, "k"), key="k")
+        one.want(WantedFiles(ONE, "/clips", ("video",)))
+        one.save([saved(ONE, "drawing")])
+        for _ in range(2):  # the commit of the second one may be repeated
+            made(two, 7, key="other")
+        for step in (
+            lambda: None,
+            lambda: one.save([saved(ONE, "upscaling")]),
+            lambda: one.end([saved(ONE, done=True)]),
+        ):
+            step()
+            [job] = one.jobs()
+            found = [two.keyed("acme", key) for key in ("k", "other")]
+            assert found == [replace(job, key=key) for key in ("k", "other")]
+            assert found == [one.begin(ORIGIN, "clip", {}, key=key) for key in ("k", "other")]
+        assert (job.job.state, two.in_flight("acme")) == ("completed", 0)
+        assert one.wanted() == [WantedFiles(ONE, "/clips", ("video",))]
+
+    def test_a_key_of_a_job_that_has_ended_is_still_its_key(self) -> None:
+        """A server that counts anew gives its id to another job: each key is the job that it has bought."""
+        one, two = self.owner(), self.owner()
+        made(one, begun(one, "k"), key="k")
+        made(one, begun(one, "twin"), key="twin")
+        one.end([saved(ONE, "drawing", done=True)])
+        first = one.keyed("acme", "k")
+        made(two, begun(two, "other"), key="other")
+        made(one, 7, key="k")  # a commit that is repeated very late
+        second = two.get(ONE)
+        assert isinstance(first, KeptJob)
+        assert second is not None
+        assert (second.key, second.ended_at) == ("other", None)
+        assert [one.keyed("acme", key) for key in ("k", "twin", "other")] == [
+            first,
+            replace(first, key="twin", requests=0, version=0),
+            second,
+        ]
+        assert (first.job.state, [each.ref for each in one.jobs()], one.in_flight("acme")) == ("completed", [ONE], 1)
+        made(two, begun(two))
+        found: Any = one.begin(ORIGIN, "clip", {}, key="other")
+        assert (found.ref, found.key) == (ONE, "other")
+
+    def test_a_key_of_a_job_without_a_verdict_is_the_job_that_has_its_id_now(self) -> None:
+        """Other fields are another job: it inherits nothing, and each key has the fields of its own submit."""
+        one = self.owner()
+        made(one, begun(one, "k"), key="k")
+        one.save([saved(ONE, "drawing")])
+        number = one.begin(ORIGIN, "still", {"prompt": "a lake"}, key="other")
+        assert isinstance(number, int)
+        one.submitted(number, KeptJob(ONE, ORIGIN, "still", {"prompt": "a lake"}, key="other"))
+        job = one.get(ONE)
+        assert job is not None
+        assert (job.job.stage, job.key, job.operation) == (None, "other", "still")
+        assert one.keyed("acme", "other") == job
+        assert one.keyed("acme", "k") == replace(job, key="k", operation="clip", sent=SENT)
+
+    def test_a_key_that_is_stored_late_is_the_same_job(self) -> None:
+        """The first submit could not be stored, and another process was faster."""
+        one, two = self.owner(), self.owner()
+        number = begun(one, "k")
+        self.at += 5
+        made(two, begun(two, "other"), key="other")
+        one.submitted(number, KeptJob(ONE, ORIGIN, "still", {}, key="k"), NOW + 1)
+        found: Any = [one.keyed("acme", key) for key in ("k", "other")]
+        assert [(each.ref, each.key, each.operation) for each in found] == [(ONE, "k", "still"), (ONE, "other", "clip")]
+
+    def test_which_keys_a_dropped_job_frees(self) -> None:
+        """All of its own; those of a former job with its id are freed when they are pruned."""
+        one = self.owner()
+        made(one, begun(one, "former"), key="former")
+        one.end([saved(ONE, done=True)])
+        self.at += 60
+        for key in ("k", "other"):
+            made(one, begun(one, key), key=key)
+        keys = ("former", "k", "other")
+        one.drop(ONE, strange=True)
+        assert [one.keyed("acme", key) is None for key in keys] == [False, False, False]
+        one.drop(ONE)
+        assert [one.keyed("acme", key) is None for key in keys] == [False, True, True]
+        one.drop(ONE)
+        assert (one.prune(NOW), one.keyed("acme", "former") is None) == (0, False)
+        assert (one.prune(NOW + 1), one.keyed("acme", "former")) == (0, None)
+
+    def test_a_pruned_job_frees_all_its_keys(self) -> None:
+        """It has ended, and was reported."""
+        one = self.owner()
+        for key in ("k", "other"):
+            made(one, begun(one, key), key=key)
+        one.end([saved(ONE, done=True)])
+        assert one.prune(NOW + 1) == 0
+        one.told([ONE])
+        assert (one.prune(NOW + 1), one.keyed("acme", "k"), one.keyed("acme", "other")) == (1, None, None)
+
+    def test_a_job_whose_submit_has_moved_keeps_its_other_key(self) -> None:
+        """It is not strange: a submit of this store made it."""
+        one = self.owner()
+        number = begun(one, "k")
+        one.lost(number, "reset")
+        one.adopt(number, ONE, {})
+        made(one, begun(one, "other"), key="other")
+        assert one.move_submit(ONE, TWO, {})
+        one.drop(ONE, strange=True)
+        found: Any = [one.keyed("acme", key) for key in ("k", "other")]
+        assert [each.ref for each in found] == [TWO, ONE]
 
     def test_what_came_after_a_submit_was_answered_is_that_job(self) -> None:
         """A submit that is stored late keeps the facts of a wait that began before it was stored."""
@@ -204,10 +312,11 @@ class Submits(Base):
         one.end([saved(ONE, done=True)])
         assert (two.in_flight("acme"), two.in_flight("token")) == (4, 0)
 
-    def test_a_closed_owner_leaves_its_submits_unknown_in_time(self) -> None:
-        """A closed owner has no submit under way; one that is left over becomes unknown after `gone_after`."""
+    def test_a_closed_owner_leaves_its_submits_unknown(self) -> None:
+        """At once, although its process lives on: it closes the store only after its last submit, if it can."""
         one, two = self.owner(), self.owner()
-        number = begun(one)
+        number, other = begun(one, "k"), begun(two)
         one.close()
-        self.killed(one)
-        assert [each.number for each in two.submits()] == [number]
+        [left] = two.submits()
+        assert (left.number, left.key, bool(left.reason), two.keyed("acme", "k")) == (number, "k", True, left)
+        two.refused(other)
