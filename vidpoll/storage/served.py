@@ -154,7 +154,7 @@ class ServedJobs:
             keeper.store.save(fresh)
         refs = [each.ref for each in kept]
         leases = keeper.store.lease(refs, keeper.bound + SPARE + RENEWED) if refs else records.Leases()
-        with keeper._lock:
+        with keeper._alone:
             keeper._waits.update(refs)
             keeper._held.update(dict.fromkeys(leases.mine, math.inf))
         return ends
@@ -166,7 +166,7 @@ class ServedJobs:
     def leave(self, jobs: Collection[Job], *, lost: bool = False) -> None:
         """Stop serving these jobs. Changes are stored, unless the jobs were lost to another process."""
         keeper = self.keeper
-        with keeper._lock:
+        with keeper._alone:
             keeper._waits.subtract(job.ref for job in jobs)
             done = [job for job in jobs if keeper._waits[job.ref] <= 0]
             for job in done:
