@@ -73,13 +73,13 @@ class Keeper:
         self.bound = bound
         self._clock = clock
         self._tell = tell
-        self._begin()
+        self._reset()
         self._spared = 0.0  # the monotonic second until which a failing store is not used
         self._owed = Owed()
         self.heard: set[str] = set()  # verdicts that were reported; the store may not know that yet
         self._reopening = ForkLock()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._waits: Counter[str] = Counter()
         self._held: dict[str, float] = {}  # by reference: the Unix second at which our lease ends
         self._counts: dict[str, list[int]] = {}  # requests and transient errors that are not stored yet
@@ -94,7 +94,7 @@ class Keeper:
     def _alone(self) -> Any:
         """The lock of the waits and leases."""
         if self._lock.forked:  # a forked child does not own its parent's waits, leases and unstored changes
-            self._begin()
+            self._reset()
         return self._lock.current
 
     def close(self) -> None:

@@ -76,10 +76,10 @@ class Database:
         self._anchor = (0.0, 0.0)
         self._durable = ""
         self._closed = False
-        self._begin()
+        self._reset()
         self._open()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._pid = os.getpid()
         self._idle: list[Connection] = []
         weakref.finalize(self, _close_all, self._pid, self._idle)
@@ -220,7 +220,7 @@ class Database:
         """The lock of the connections of this process: a forked child makes its own connections."""
         if self._lock.forked:
             self._inherited.append(self._idle)
-            self._begin()
+            self._reset()
         return self._lock.current
 
     @contextlib.contextmanager
