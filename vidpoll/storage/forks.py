@@ -42,8 +42,9 @@ class Link:
     def using(self) -> Iterator[None]:
         """Use the connection; other threads, and their forks, wait."""
         with self._lock.current:
-            before, self._used = self._used, True
+            before = self._used
             try:
+                self._used = True
                 yield
             finally:
                 self._used = before
@@ -60,7 +61,7 @@ class Link:
 
     def opens(self, path: Path, identity: Identity | None) -> None:
         """Record that this process opens a file. Raises StoreError if a fork has left the file open."""
-        if any(link.inherited and link.identity in (None, identity) for link in tuple(_links)):
+        if any(link.inherited and link.identity in (None, identity) for link in _links.copy()):
             raise StoreError(
                 f"the store {path} was in use when this process was forked, so this process cannot use it: fork while "
                 'no thread uses a store, or start the process by "spawn"'
@@ -114,7 +115,7 @@ def _hold(lock: Any, end: float) -> bool:
 def _before_fork() -> None:
     end, _held.locks = SystemClock.monotonic() + PATIENCE, []
     _hold(_adding.current, end)
-    for link in tuple(_links):
+    for link in _links.copy():
         link.before_fork(end)
 
 
