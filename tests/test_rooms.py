@@ -52,6 +52,7 @@ DOORS = {
     "pluggy": {"hookspecs", "plugins"},
     "sqlite3": {
         "storage.database",
+        "storage.forks",
         "storage.schema",
         "storage.sqlite",
         "storage.keys",

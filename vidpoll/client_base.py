@@ -103,7 +103,7 @@ class ClientBase:
         If another thread is in `serve`, that ends first, as by its `stop`: within about a second, or when the hook that
         it is calling returns (after 10 s it is not waited for). In a hook of `serve`, the client closes when it ends.
         """
-        with self._serves:
+        with self._serves.current:
             self._ending.set()
             serving, in_serve = self._serving == os.getpid(), self._server == threading.get_ident()
         if serving and (in_serve or self._served.wait(_HANGS)):
@@ -118,7 +118,7 @@ class ClientBase:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """The only `serve` of this client; if the client is closed meanwhile, that takes effect at the end."""
-        with self._serves:
+        with self._serves.current:
             if self._closed or self._ending.is_set():
                 raise UsageError(_CLOSED)
             if self._serving == os.getpid():  # a forked child may serve as well
@@ -128,7 +128,7 @@ class ClientBase:
         try:
             yield
         finally:
-            with self._serves:
+            with self._serves.current:
                 self._serving = 0
                 ending = self._ending.is_set()
             try:

@@ -9,27 +9,27 @@ from typing import Any
 
 
 class ForkLock:
-    """A lock for one process. `make` creates the lock itself (a Lock, RLock or Condition); `with` returns it.
+    """A lock for one process, which `make` creates (a Lock or an RLock). Hold it by `with lock.current:`.
 
-    The guarded data may also need a reset in a child: `forked` is True there until the lock is taken.
+    This `with` is on the native lock: Ctrl-C cannot arrive between acquiring it and entering the block. An `__enter__`
+    in Python, also that of a Condition, may be interrupted there, and then the lock is held for ever.
+    The guarded data may also need a reset in a child: `forked` is True there until `current` is read.
     """
 
-    __slots__ = ("_lock", "_make", "_pid")
+    __slots__ = ("_locks", "_make")
 
     def __init__(self, make: Callable[[], Any] = threading.Lock) -> None:
         self._make = make
-        self._pid, self._lock = os.getpid(), make()
+        self._locks = {os.getpid(): make()}
 
     @property
     def forked(self) -> bool:
         """Whether the lock is still that of a parent process."""
-        return self._pid != os.getpid()
+        return os.getpid() not in self._locks
 
-    def __enter__(self) -> Any:
-        if self.forked:
-            self._pid, self._lock = os.getpid(), self._make()
-        self._lock.__enter__()
-        return self._lock
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.__exit__(*error)
+    @property
+    def current(self) -> Any:
+        """The lock of this process."""
+        pid = os.getpid()
+        lock = self._locks.get(pid)
+        return self._locks.setdefault(pid, self._make()) if lock is None else lock

@@ -192,7 +192,8 @@ class Outbox(Generic[T]):
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = ForkLock(threading.Condition)
+        self._lock = ForkLock(threading.RLock)
+        self._changed = threading.Condition(self._lock.current)
         self._queue: deque[tuple[T, bool]] = deque()
         self._droppable = 0
         self._lost = 0
@@ -205,7 +206,7 @@ class Outbox(Generic[T]):
         """Queue an item for delivery and return at once. An item with `keep` is never dropped."""
         if self._lock.forked:  # a forked child lacks its parent's threads; the parent delivers its own items
             self._reset()
-        with self._lock:
+        with self._lock.current:
             if len(self._queue) >= self._size and not self._make_room() and not keep:
                 self._lost += 1
                 return
@@ -240,17 +241,17 @@ class Outbox(Generic[T]):
         """
         if self._lock.forked:
             return True
-        with self._lock as changed:
+        with self._lock.current:
             if self._queue:
                 self._staff()
             self._hurry = self._running
-            changed.notify_all()
-            return bool(changed.wait_for(lambda: not self._running, timeout)) and not self._queue
+            self._changed.notify_all()
+            return bool(self._changed.wait_for(lambda: not self._running, timeout)) and not self._queue
 
     def pause(self, seconds: float) -> bool:
         """For `deliver`: wait `seconds` before another try. Returns False at once during a `flush`."""
-        with self._lock as changed:
-            return not changed.wait_for(lambda: self._hurry, seconds)
+        with self._lock.current:
+            return not self._changed.wait_for(lambda: self._hurry, seconds)
 
     def _work(self) -> None:
         while self._serve():
@@ -260,7 +261,7 @@ class Outbox(Generic[T]):
         """Deliver the next items; False if nothing is left, and then the thread ends."""
         if self._queue and self._every is not None:  # related items are delivered together
             self.pause(max(min(GATHER, self._every), self._next - self._clock.monotonic()))
-        with self._lock as changed:
+        with self._lock.current:
             most = 1 if self._every is None else len(self._queue)
             batch = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             self._droppable -= sum(not keep for _, keep in batch)
@@ -269,7 +270,7 @@ class Outbox(Generic[T]):
             self._lost -= lost
             if not batch and not lost:
                 self._running = self._hurry = False
-                changed.notify_all()
+                self._changed.notify_all()
                 return False
         if batch:
             guard(self.name, self._deliver_safely, [item for item, _ in batch])

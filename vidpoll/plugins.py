@@ -147,7 +147,7 @@ class Plugins:
     @property
     def reports(self) -> list[PluginReport]:
         """The report on each plugin so far."""
-        with self._loading:
+        with self._loading.current:
             return list(self._reports)
 
     @property
@@ -158,20 +158,20 @@ class Plugins:
     @property
     def names(self) -> list[str]:
         """The names of all providers. This loads none of them."""
-        with self._loading:
+        with self._loading.current:
             return sorted({*self._providers, *self._by_need})
 
     @property
     def providers(self) -> dict[str, Provider]:
         """All providers by name, except the broken ones. This loads every one of them."""
-        with self._loading:
+        with self._loading.current:
             for name in tuple(self._by_need):
                 self._load(name)
             return dict(sorted(self._providers.items()))
 
     def _load(self, name: str) -> None:
         """Load the provider of this name if it is not loaded yet: its module becomes a plugin, or a problem."""
-        with self._loading:
+        with self._loading.current:
             if name not in self._by_need:
                 return
             waits = PluginReport(name, *_source(self._by_need[name]), providers=(name,), loaded=False)
@@ -358,7 +358,7 @@ class Plugins:
     def named(self, hook: str, name: str) -> list[str]:
         """Load the entry point of that hook and name, discovered or not. Returns the names of all that hook's ones."""
         entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.attr == hook]
-        with self._loading:
+        with self._loading.current:
             for entry in entries:
                 if entry.name == name and name not in self.disabled:
                     waits = PluginReport(name, *_source(entry), loaded=False)

@@ -88,7 +88,7 @@ def killed(folder: Path, server: Server, moment: int, *, dies: bool) -> bool:
         n.client.close()
         return killing.gone
     killing.over = True
-    killing.store._open_for.clear()
+    killing.store._link.closed = True
     owner = dead_owner(killing.store)
     for table in ("submits", "jobs"):
         sql(folder / "jobs.sqlite3", f"UPDATE {table} SET owner = ? WHERE owner IS NOT NULL", owner)

@@ -71,7 +71,7 @@ def test_a_transaction_that_does_not_begin_leaves_nothing_open(path: Path, monke
     """Ctrl-C comes while the store is locked by another process, and SQLite has the lock a moment later."""
     store = SqliteStore(path, lambda: 0.0)
     store.enter([("acme:a", vidpoll.Origin("acme"), {})])
-    real = store._connection
+    real = store._link.connection
 
     class Interrupted:
         def execute(self, sql: str, *values: Any) -> Any:
@@ -81,7 +81,7 @@ def test_a_transaction_that_does_not_begin_leaves_nothing_open(path: Path, monke
             return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_connection", Interrupted())
+        patch.setattr(store._link, "_connection", Interrupted())
         with pytest.raises(KeyboardInterrupt):
             store.told(["acme:a"])
     assert not real.in_transaction

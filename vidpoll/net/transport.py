@@ -131,7 +131,7 @@ class RequestsTransport:
         """Whether there were too many open files and this closed idle connections."""
         if blame.of(error)[0] is not blame.FULL or adapter.sockets.ended:
             return False
-        with self._lock:
+        with self._lock.current:
             others = [each for each in self._adapters if each is not adapter]
         closed = [each.close_idle() for each in others]
         return any(closed)
@@ -147,7 +147,7 @@ class RequestsTransport:
         if getattr(local, "adapter", None) is None or local.pid != os.getpid():
             local.adapter = _Adapter(pool_connections=4, pool_maxsize=1, max_retries=0)
             local.pid = os.getpid()
-            with self._lock:
+            with self._lock.current:
                 self._adapters.add(local.adapter)
         adapter: _Adapter = local.adapter
         _current.sockets = adapter.sockets

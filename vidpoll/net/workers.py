@@ -92,7 +92,7 @@ class Workers:
         ticket = Ticket(work, inbox)
         self._open.add(ticket)
         if self._threads < self.size and self._threads < len(self._open):
-            with self._lock:
+            with self._lock.current:
                 self._staff()
         if not self._threads:
             self._open.discard(ticket)
@@ -125,7 +125,7 @@ class Workers:
         ticket.aborted = True
         self._open.discard(ticket)
         if not ticket.begin():  # a thread works on it, and ends with it
-            with self._lock:
+            with self._lock.current:
                 self._threads -= 1
                 if not self._closed:
                     self._staff()  # for the tickets in the queue

@@ -16,6 +16,7 @@ time passed in; nothing here waits. The threads of a client share the limiter.
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from ..faults import FailureStreak, Fault, Meaning
 from ..fork_lock import ForkLock
@@ -74,10 +75,10 @@ class AccountLimiter:
         self._probe: object = None
 
     @property
-    def _alone(self) -> ForkLock:
+    def _alone(self) -> Any:
         if self._lock.forked:  # a forked child does not own its parent's running requests
             self._reset()
-        return self._lock
+        return self._lock.current
 
     # -- passing ------------------------------------------------------------------------------------------------------
 

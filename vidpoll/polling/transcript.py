@@ -79,7 +79,7 @@ class Recorder:
         """Keep one response about the job `ref`. `secrets` are hidden when it is shown."""
         raw = _raw(at, request, outcome, secrets)
         size = _size(raw.response) + sum(map(len, secrets))
-        with self._lock:
+        with self._lock.current:
             self._kept.append((ref, size, raw))
             self._size += size
             while self._size > self.limit:
@@ -87,7 +87,7 @@ class Recorder:
 
     def of(self, ref: str) -> tuple[Exchange, ...]:
         """The kept responses about the job `ref`, oldest first, safe to show."""
-        with self._lock:
+        with self._lock.current:
             kept = [raw for about, _, raw in self._kept if about == ref]
         return tuple(map(_clean, kept))
 

@@ -1,4 +1,4 @@
-"""The connection to a store's file: shared by threads, not used by a forked child, one transaction at a time.
+"""The transactions of a store's file: one at a time, in a connection that threads share and each process opens.
 
 Errors of SQLite and the disk become a StoreError with the way out. This module does not know what is stored.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,8 +16,8 @@ from typing import TypeVar
 
 from ..clock import SystemClock
 from ..errors import StoreError
-from ..fork_lock import ForkLock
 from . import owners, presence, schema, store_file
+from .forks import Link
 from .protocol import BadRow
 from .sqlite_errors import way_out
 
@@ -43,23 +42,20 @@ class Database:
         self._token = uuid.uuid4().hex[:12]
         self._present = ""  # the end of our owner name, if a lock shows that we are alive
         self._here = owners.here()
-        self._lock = ForkLock(threading.RLock)
-        self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
-        self._open_for: set[int] = set()  # the process whose connection is open
         self._full = False
-        self._identity: store_file.Identity | None = None
-        with self._understood():
-            self._connection = self._open()
+        self._link = Link()
+        weakref.finalize(self, self._link.close)  # in case the client is never closed
+        with self._understood(), self._link.using():
+            self._open()
 
     def close(self) -> None:
         """Close the file."""
-        with self._alone, contextlib.suppress(sqlite3.Error):
-            _closed_by(os.getpid(), *self._closing)
+        self._link.close()
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be stored any more, because the client was closed or its process is gone."""
-        return os.getpid() not in self._open_for
+        """Whether nothing can be stored any more, because the client was closed."""
+        return self._link.closed
 
     @property
     def owner(self) -> str:
@@ -73,19 +69,18 @@ class Database:
         beside = owner.endswith(owners.PRESENT) and owners.beside(owner, self._here)
         return beside and presence.gone(self.path, owner)
 
-    @property
-    def _alone(self) -> ForkLock:
-        if self._lock.forked:  # SQLite allows no connection to cross a fork
-            self._lock = ForkLock(threading.RLock)
-            self._inherited.append(self._connection)
-            with self._understood():
-                self._connection = self._open()
-        return self._lock
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        with self._link.using():
+            self._check_open()
+            yield self._link.connection or self._open()
 
     def _open(self) -> sqlite3.Connection:
         store_file.make(self.path)
         store_file.check(self.path)
         identity = store_file.identity(self.path)  # before it is opened, so that a later replacement is noticed
+        same = (identity, (self.path, os.getpid())) == (self._link.identity, self._link.present)
+        self._link.opens(self.path, identity)
         db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
@@ -93,24 +88,27 @@ class Database:
             with contextlib.suppress(sqlite3.OperationalError):  # another process opens the file as well, and sets this
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
-            self._full = False
-            self._identity = identity
         except BaseException:
             db.close()
             raise
-        self._open_for = {os.getpid()}
+        self._link.opened(db, identity)
+        self._full = False
+        if not same:
+            self._enter()
+        return db
+
+    def _enter(self) -> None:
+        """Show other processes that the owner is alive."""
+        self._link.leave()
         self._present = owners.PRESENT
         self._present = owners.PRESENT if presence.enter(self.path, self.owner) else ""
-        where = self.path if self._present else None
-        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for, where)  # in case the client is never closed
-        self._closing = (db, self._open_for, where)
-        return db
+        self._link.present = (self.path, os.getpid()) if self._present else None
 
     @property
     def moved(self) -> bool:
         """Whether the path leads to another file by now, or to none: then everything written would be lost."""
         with contextlib.suppress(OSError):
-            return store_file.identity(self.path) != self._identity
+            return store_file.identity(self.path) != self._link.identity
         return False
 
     def _check_open(self) -> None:
@@ -134,9 +132,7 @@ class Database:
     @contextlib.contextmanager
     def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
         """One transaction at a time, all or nothing. `full`: the data is synced to the disk when this returns."""
-        with self._understood(ref), self._alone:
-            self._check_open()
-            db = self._connection
+        with self._understood(ref), self._alone() as db:
             if full != self._full:
                 db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
                 self._full = full
@@ -150,18 +146,8 @@ class Database:
                 raise
 
     def _asked(self, ask: Callable[[sqlite3.Connection], T]) -> T:
-        with self._understood(), self._alone:
-            self._check_open()
-            return ask(self._connection)
+        with self._understood(), self._alone() as db:
+            return ask(db)
 
     def _read(self, make: Callable[[sqlite3.Row], T], sql: str, *values: object) -> list[T]:
         return self._asked(lambda db: [make(row) for row in db.execute(sql, values)])
-
-
-def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int], present: Path | None) -> None:
-    """Close a connection in the process that opened it, and end the presence of its owner at the path `present`."""
-    if present is not None and pid in open_for:
-        presence.leave(present, pid)
-    open_for.discard(pid)
-    if os.getpid() == pid:
-        db.close()

@@ -131,25 +131,31 @@ class Submits:
         self._under_way = 0
         self._closing = False
 
+    @property
+    def _alone(self) -> Any:
+        """The lock of the count."""
+        if self._lock.forked:  # the submits under way are those of the parent
+            self._under_way = 0
+        return self._lock.current
+
     def close(self) -> None:
         """Close now, or when the last submit ends: its id must still be stored."""
-        parents = self._lock.forked  # then the submits under way are those of the parent's threads
-        with self._lock:
+        with self._alone:
             self._closing = True
-            busy = self._under_way > 0 and not parents
+            busy = self._under_way > 0
         if not busy:
             self._close()
 
     @contextmanager
     def during(self, intent: Intent) -> Iterator[Intent]:
         """One submit: its outcome is stored, whatever it is."""
-        with self._lock:
+        with self._alone:
             self._under_way += 1
         try:
             with _ended(intent):
                 yield intent
         finally:
-            with self._lock:
+            with self._alone:
                 self._under_way -= 1
                 last = self._closing and self._under_way <= 0
             if last:

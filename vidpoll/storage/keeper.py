@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -74,7 +73,14 @@ class Keeper:
         self.bound = bound
         self._clock = clock
         self._tell = tell
-        self._lock = threading.Lock()
+        self._reset()
+        self._spared = 0.0  # the monotonic second until which a failing store is not used
+        self._owed = Owed()
+        self.heard: set[str] = set()  # verdicts that were reported; the store may not know that yet
+        self._reopening = ForkLock()
+        self._submits = Submits(self._close)
+
+    def _reset(self) -> None:
         self._waits: Counter[str] = Counter()
         self._held: dict[str, float] = {}  # by reference: the Unix second at which our lease ends
         self._counts: dict[str, list[int]] = {}  # requests and transient errors that are not stored yet
@@ -83,11 +89,14 @@ class Keeper:
         self._last: JobState | None = None  # the state that was stored last
         self._asked: dict[str, OpenAccount] = {}  # jobs that are polled once, and need not be kept
         self._telling: set[str] = set()
-        self._spared = 0.0  # the monotonic second until which a failing store is not used
-        self._owed = Owed()
-        self.heard: set[str] = set()  # verdicts that were reported; the store may not know that yet
-        self._reopening = ForkLock()
-        self._submits = Submits(self._close)
+        self._lock = ForkLock()
+
+    @property
+    def _alone(self) -> Any:
+        """The lock of the waits and leases."""
+        if self._lock.forked:  # a forked child does not own its parent's waits, leases and unstored changes
+            self._reset()
+        return self._lock.current
 
     def close(self) -> None:
         """Store what is not stored yet, and close the store: now, or once the outcomes of all submits are stored."""
@@ -177,7 +186,7 @@ class Keeper:
     @contextmanager
     def waiting(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Hold the leases of jobs during a wait; at the end, store what is not stored yet."""
-        with self._lock:
+        with self._alone:
             self._waits.update(job.ref for job in jobs)
         try:
             yield
@@ -189,7 +198,7 @@ class Keeper:
     def serve(self, refs: Sequence[str]) -> None:
         """Hold the leases of jobs in shards of ours until `leave`. Raises StoreError."""
         leases = self.store.lease(refs, self.bound + SPARE + RENEWED) if refs else records.Leases()
-        with self._lock:
+        with self._alone:
             self._waits.update(refs)
             self._held.update(dict.fromkeys(leases.mine, math.inf))
 
@@ -198,7 +207,7 @@ class Keeper:
 
         A job for which another wait of this client goes on is left out.
         """
-        with self._lock:
+        with self._alone:
             self._waits.subtract(job.ref for job in jobs)
             done = [job for job in jobs if self._waits[job.ref] <= 0]
             for job in done:
@@ -236,12 +245,13 @@ class Keeper:
         """Take or renew the job's lease for `seconds`. Returns (lease is ours, another owner had it until just now)."""
         now = self._clock.time()
         needed = now + seconds + self.bound + SPARE
-        if self._held.get(job.ref, 0.0) >= needed:
-            return True, False
+        with self._alone:
+            if self._held.get(job.ref, 0.0) >= needed:
+                return True, False
         until = needed + RENEWED
         leases = self.attempt(lambda: self.store.lease([job.ref], until - now), spare=True)
         mine = leases is None or job.ref in leases.mine
-        with self._lock:
+        with self._alone:
             if mine:
                 self._held[job.ref] = until
             else:
@@ -389,7 +399,7 @@ class Keeper:
 
     def _begin_telling(self, told: Sequence[tuple[Job, Event]]) -> dict[str, tuple[Job, Event]]:
         """The verdicts that no other thread is reporting, and that were not reported while the store failed."""
-        with self._lock:
+        with self._alone:
             beyond = self._telling | self.heard
             mine = {job.ref: (job, event) for job, event in told if job.ref not in beyond}
             self._telling.update(mine)
@@ -452,10 +462,12 @@ class Keeper:
         `spare`: skip the call in the minute after a failure. `owed`: repeat a failed call before anything else is
         written.
         """
+        with self._alone:
+            reopens = bool(self._waits or self._asked or self._owed)
         if spare and self._clock.monotonic() < self._spared:
             return None
         try:
-            return self.ask(call, reopens=bool(self._waits or self._asked or self._owed))
+            return self.ask(call, reopens=reopens)
         except StoreError as error:
             if not self.store.closed:  # else the client was closed, and the call belongs to an abandoned wait
                 if owed:
@@ -474,7 +486,7 @@ class Keeper:
         except StoreMoved as error:
             if not reopens:
                 raise
-            with self._reopening:
+            with self._reopening.current:
                 if self.store.moved:
                     self._reopen()
                     self.warn(f"{error.message.partition(':')[0]}: jobs are now kept in the file at this path")
@@ -483,7 +495,7 @@ class Keeper:
 
     def _reopen(self) -> None:
         """Open the file that is at the store's path now, and keep the jobs of this process's waits and polls there."""
-        with self._lock:  # other threads begin and end waits
+        with self._alone:  # other threads begin and end waits
             refs = {*self._waits, *self._changed, *self._asked}
         self.store.reopen(refs)
         self._held.clear()

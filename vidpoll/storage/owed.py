@@ -37,7 +37,7 @@ class Owed:
         """
         if not self:
             return
-        with self._lock:
+        with self._lock.current:
             while self._calls:
                 try:
                     self._calls[0]()

@@ -26,7 +26,7 @@ _files: dict[tuple[int, str], list[int]] = {}  # by process and path: the descri
 
 def enter(path: Path, owner: str) -> bool:
     """Lock the byte of an owner of this process, until it leaves or the process ends. False if that is impossible."""
-    with _guard, contextlib.suppress(OSError):
+    with _guard.current, contextlib.suppress(OSError):
         if fcntl is None:
             return False
         beside, key = Path(f"{path}-owners"), (os.getpid(), str(path))
@@ -47,7 +47,7 @@ def enter(path: Path, owner: str) -> bool:
 
 def leave(path: Path, pid: int) -> None:
     """Release one owner that has entered in process `pid`."""
-    with _guard:
+    with _guard.current:
         file = _files.get((pid, str(path)))
         if file is None or pid != os.getpid():
             return
@@ -58,7 +58,7 @@ def leave(path: Path, pid: int) -> None:
 
 def gone(path: Path, owner: str) -> bool:
     """Whether an owner of another process, which had entered, is gone."""
-    with _guard, contextlib.suppress(OSError):
+    with _guard.current, contextlib.suppress(OSError):
         file = _files.get((os.getpid(), str(path)))
         if file is not None and fcntl is not None:
             fcntl.lockf(file[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(owner))

@@ -23,7 +23,7 @@ class SharedRate:
         """Draw a block if one is needed, and share what this process has learnt. `wants`: a request is waiting."""
         if not self._limiter.draws(self._now(), wants=wants):
             return
-        with self._lock:
+        with self._lock.current:
             now = self._now()  # before the call: so a block ends here before it ends in the store
             if not self._limiter.draws(now, wants=wants):  # another thread was faster
                 return

@@ -66,8 +66,11 @@ class SqliteStore(Leasing, Store):
 
     def reopen(self, refs: Iterable[str]) -> None:
         """Open the file that is at the path now; copy these jobs, their files, our submits, and all rows with a key."""
-        with self._understood(), self._alone:
-            old, along = self._connection, []
+        with self._understood(), self._link.using():
+            old, along = self._link.connection, []
+            if old is None:  # closed by a fork: its rows cannot be copied
+                self._check_open()
+                return
             with contextlib.suppress(sqlite3.Error):
                 along = [("submits", tuple(row)) for row in old.execute(_OURS, (self.owner,))]
                 for table in ("jobs", "files"):
@@ -76,7 +79,7 @@ class SqliteStore(Leasing, Store):
                         along += [(table, tuple(row)) for row in found]
                 for table, sql in _ALONG:
                     along += [(table, tuple(row)) for row in old.execute(sql)]
-            self._connection = self._open()
+            self._open()
             with contextlib.suppress(sqlite3.Error):
                 old.close()  # SQLite does not touch the new file at the path of a moved one
             with self._transaction(full=True) as db:

@@ -63,7 +63,7 @@ class CurlTransport:
             _inherited.append(self._hub)
             self._reset()
         if self._hub is None:
-            with self._lock:
+            with self._lock.current:
                 self._start()
         hub = self._hub
         assert hub is not None

@@ -14,7 +14,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
@@ -71,16 +71,19 @@ class Database:
         self._given_now = now
         self._token = uuid.uuid4().hex[:12]
         self._here = owners.here()
-        self._lock = ForkLock()
-        self._pid = os.getpid()
-        self._idle: list[Connection] = []
         self._inherited: list[list[Connection]] = []  # of the parent process: never used, never closed here
         self._failing_since: float | None = None
         self._anchor = (0.0, 0.0)
         self._durable = ""
         self._closed = False
-        weakref.finalize(self, _close_all, self._pid, self._idle)
+        self._reset()
         self._open()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._idle: list[Connection] = []
+        weakref.finalize(self, _close_all, self._pid, self._idle)
+        self._lock = ForkLock()
 
     def _open(self) -> None:
         self._failing_since = float("-inf")  # one attempt: the user may have just written a wrong URL
@@ -97,7 +100,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
+        with self._own:
             self._closed = True
             _close_all(self._pid, self._idle)
 
@@ -197,11 +200,11 @@ class Database:
             raise _Cut(error, sure=True) from None
 
     def _kept(self) -> Connection | None:
-        with self._own():
+        with self._own:
             return self._idle.pop() if self._idle else None
 
     def _keep(self, connection: Connection) -> None:
-        with self._own():
+        with self._own:
             if len(self._idle) < IDLE and not self._closed and not connection.closed:
                 self._idle.append(connection)
                 return
@@ -209,19 +212,16 @@ class Database:
 
     def _forget(self) -> None:
         """Close the idle connections: after the loss of one, the others are probably lost."""
-        with self._own():
+        with self._own:
             _close_all(self._pid, self._idle)
 
-    @contextlib.contextmanager
-    def _own(self) -> Iterator[None]:
-        """Guard the connections of this process: a forked child makes its own."""
-        with self._lock:
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._inherited.append(self._idle)
-                self._idle = []
-                weakref.finalize(self, _close_all, self._pid, self._idle)
-            yield
+    @property
+    def _own(self) -> Any:
+        """The lock of the connections of this process: a forked child makes its own connections."""
+        if self._lock.forked:
+            self._inherited.append(self._idle)
+            self._reset()
+        return self._lock.current
 
     @contextlib.contextmanager
     def _understood(self, who: str = "") -> Iterator[None]:
