@@ -82,4 +82,5 @@ def test_blamed() -> None:
     assert blamed(vidpoll.InvalidField("6.text=7: it must be text"), names) == "6.text"
     assert blamed(vidpoll.InvalidField("6: no such node"), names) == "6"
     assert blamed(vidpoll.InvalidField("seeds=7: it must be text"), names) == ""
+    assert blamed(vidpoll.InvalidField("seed=x: it must be a number"), ["fields.seed"]) == "fields.seed"
     assert blamed(vidpoll.InvalidField("submit needs 'seed'"), names) == ""

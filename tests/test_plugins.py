@@ -348,6 +348,13 @@ class Chat:
 TAKES = "night.vidpoll_completed takes job, event"
 NOTHING = "no function in the module try_night is marked with @vidpoll.hookimpl"
 CLASS = f"{NOTHING}; it has the class Chat"
+LAZY = """
+class Lazy:
+    def __getattr__(self, name):
+        raise RuntimeError("no application")
+
+current_app = Lazy()
+"""
 
 
 @pytest.mark.parametrize(
@@ -359,7 +366,7 @@ CLASS = f"{NOTHING}; it has the class Chat"
             "",
             f'{CLASS}: add chat = Chat() to it, and name that object (night = "try_night:chat")',
         ),
-        (f"{CHAT}\nsay = Chat()", "", f'{NOTHING}; it has the object say: name that (night = "try_night:say")'),
+        (f"{CHAT}{LAZY}\nsay = Chat()", "", f'{NOTHING}; it has the object say: name that (night = "try_night:say")'),
         (
             CHAT,
             ":Chat",
@@ -382,6 +389,13 @@ def test_an_installed_plugin_without_a_marked_function(
     with nullcontext() if name == ":Chat" else warned:
         plugins = Plugins()
     assert [(each.name, each.problem) for each in plugins.problems] == [("night", f"PluginError: {says}")]
+
+
+def test_an_object_that_cannot_be_looked_into_is_no_hook(site: Callable[..., None]) -> None:
+    """As flask's current_app outside of an application; the module's functions are called."""
+    site("try-night", {}, try_night=f"{LAZY}\nimport vidpoll\n@vidpoll.hookimpl\ndef vidpoll_completed(job): pass")
+    (report,) = Plugins([importlib.import_module("try_night")], discover=False).reports
+    assert (report.problem, report.hooks) == (None, ("vidpoll_completed",))
 
 
 def test_a_passed_module_whose_class_has_the_hooks(site: Callable[..., None]) -> None:

@@ -48,8 +48,9 @@ def check_implementation(who: str, function: Callable[..., object], spec: Callab
 
 
 def is_marked(thing: object, name: str) -> bool:
-    """Whether the function of that name is marked with `@vidpoll.hookimpl`."""
-    return hasattr(getattr(thing, name, None), "vidpoll_impl")
+    """Whether the function of that name is marked with `@vidpoll.hookimpl`. Other objects are not looked into."""
+    function = getattr(thing, name, None)
+    return inspect.isroutine(function) and hasattr(function, "vidpoll_impl")
 
 
 def has_marked(thing: object) -> bool:
@@ -61,8 +62,8 @@ def in_module(plugin: object) -> tuple[list[str], list[str]]:
     """The names of a module's objects with marked functions, and those of its own classes with marked functions."""
     if not isinstance(plugin, ModuleType):
         return [], []
-    things = [(name, thing) for name, thing in vars(plugin).items() if not isinstance(thing, ModuleType)]
-    marked = [(name, thing) for name, thing in things if not name.startswith("__") and has_marked(thing)]
+    things = [(name, thing) for name, thing in vars(plugin).items() if not name.startswith("__")]
+    marked = [(name, thing) for name, thing in things if has_marked(thing if inspect.isclass(thing) else type(thing))]
     objects = [name for name, thing in marked if not inspect.isclass(thing)]
     return objects, [name for name, thing in marked if getattr(thing, "__module__", "") == plugin.__name__]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from .errors import InvalidField
+from .field_names import EXACT
 from .number_check import comma_hint, without_comma
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ def _about_comma(refused: InvalidField, given: Mapping[str, Any]) -> InvalidFiel
 
 def blamed(refused: InvalidField, names: Iterable[str]) -> str:
     """The field that a refusal's message begins with (it may hold a dot, `6.text`); empty if it is none of `names`."""
-    return max((name for name in names if _is_about(refused, name)), key=len, default="")
+    return max((name for name in names if _is_about(refused, name.removeprefix(EXACT))), key=len, default="")
 
 
 def _is_about(refused: InvalidField, name: str) -> bool:

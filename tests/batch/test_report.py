@@ -77,7 +77,8 @@ def test_it_has_the_sheets_delimiter_and_order(
 @pytest.mark.parametrize("read", [",", ";", "\t"])
 def test_no_cell_is_a_formula_whatever_delimiter_is_expected(tmp_path: Path, written: str, read: str) -> None:
     """Also if a spreadsheet takes a part of a text for a cell of its own."""
-    texts = [f"x{end}{sign}1+1{end}y" for end in (",", ";", "\t", "\n", "\r\n") for sign in "=+-@"]
+    ends, signs = (",", ";", "\t", "\n", "\r\n"), ("=", "+", "-", "@", '"=', '""=')
+    texts = [f"x{end}{sign}1+1{end}y" for end in ends for sign in signs]
     cells = {f"{n}": text for n, text in enumerate(["=1", "\t=1", "\r=1", *texts])}
     report = Report(tmp_path / "out.csv", None, written)
     report.write([replace(FAILED, row=replace(ROW, cells=cells))], 0.0)

@@ -275,6 +275,7 @@ WRONG = {
         "submit: unrecognized arguments: --prompt=sea --aspect-ratio 16:9 --mute; "
         "write a field as NAME=VALUE: prompt=sea aspect_ratio=16:9 mute=…; see vidpoll submit --help"
     ),
+    "wait acme:j1 --stroe x": "wait: unrecognized arguments: --stroe x; did you mean --store? see vidpoll wait --help",
     "submit acme clip --counts 3": "submit: unrecognized arguments: --counts 3; did you mean --count? see",
     "submit acme clip =x": "'=x' is not a field",
     "submit acme clip prompt=x prompt=y": "the field 'prompt' is given twice",

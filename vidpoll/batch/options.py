@@ -51,7 +51,7 @@ def _comma(text: object) -> str:
     if number is None:
         return ""
     ways = [number.string.replace(number[0], way, 1) for way in without_comma(number[0])]
-    return comma_hint([repr(way) for way in ways if _money(way)])
+    return comma_hint([repr(way) for way in ways if (found := _money(way)) and found.amount > 0])
 
 
 def parse_budget(text: object) -> Money:

@@ -25,7 +25,7 @@ EVERY = 1.0
 COLUMNS = ("state", "why", "ref", "file", "cost", "unit", "attempts", "problem")
 """The columns added to those of the input; a column of the input with the same name is written as `input.NAME`."""
 
-_FORMULA = re.compile(r"^(?=[=+\-@\t\r])|(?<=[,;\t\r\n])(?=[=+\-@])")
+_FORMULA = re.compile(r"^(?=[=+\-@\t\r])|(?<=[,;\t\r\n])(?=\"*[=+\-@])")
 """Where a formula may begin: in the cell, or after a character that another program may take for the cell's end."""
 
 

@@ -355,11 +355,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         self.added: list[argparse.Action] = []
-        """The options and arguments so far, without those of a group."""
+        """The options and arguments so far; the options are proposed for misspelt ones."""
         super().__init__(**options)
 
     def add_argument(self, *names: str, **options: Any) -> argparse.Action:
-        """Like argparse's; the options are also proposed for misspelt ones."""
         self.added.append(super().add_argument(*names, **options))
         return self.added[-1]
 
@@ -464,14 +463,16 @@ def bounded(parser: argparse.ArgumentParser, default: float = 60.0) -> None:
 def store(parser: argparse.ArgumentParser) -> None:
     """The options for where jobs are kept."""
     one = parser.add_mutually_exclusive_group()
-    one.add_argument(
+    named = one.add_argument(
         "--store",
         type=store_name,
         metavar="FILE",
         help="where jobs are kept: a file, or a database's URL (default: VIDPOLL_STORE, else a file in this user's "
         "data folder)",
     )
-    one.add_argument("--no-store", action="store_true", help="keep nothing on disk")
+    nowhere = one.add_argument("--no-store", action="store_true", help="keep nothing on disk")
+    if isinstance(parser, Parser):  # options of a group are not noted by themselves
+        parser.added += [named, nowhere]
 
 
 def as_json(parser: argparse.ArgumentParser) -> None:

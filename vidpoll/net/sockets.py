@@ -72,7 +72,7 @@ class Sockets:
 
     def add(self, sock: Any) -> None:
         """Note a connected socket, or an object that wraps one, as urllib3 does for TLS to an HTTPS proxy."""
-        while not isinstance(sock, socket.socket):
+        while not isinstance(sock, socket.socket) and hasattr(sock, "socket"):
             sock = sock.socket
         self._open = (*(each for each in self._open if each() is not None), weakref.ref(sock))
         if self.ended:
@@ -83,13 +83,18 @@ class Sockets:
         self.ended = True
         for sock in filter(None, (each() for each in self._open)):
             with contextlib.suppress(OSError):  # SSLSocket.shutdown ends TLS first: its thread would go on in the clear
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                _plain(sock).shutdown(sock, socket.SHUT_RDWR)
 
 
 def ends(sock: Any) -> tuple[str, str]:
     """(address of the peer, own address) of a socket. For a proxy, PySocks itself would give the address behind it."""
-    kind = socket.socket if isinstance(sock, socket.socket) else type(sock)
+    kind = _plain(sock)
     return kind.getpeername(sock)[0], kind.getsockname(sock)[0]
+
+
+def _plain(sock: Any) -> Any:
+    """The class whose methods reach the socket itself, and not what PySocks or TLS puts above it."""
+    return socket.socket if isinstance(sock, socket.socket) else type(sock)
 
 
 class Guarded:

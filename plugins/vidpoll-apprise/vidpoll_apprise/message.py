@@ -80,7 +80,7 @@ class Style:
 def _fields(said: Mapping[str, Any]) -> dict[str, str]:
     problem, cost = said.get("problem") or {}, said.get("cost") or {}
     video = next((asset["url"] for asset in said.get("assets", ()) if asset["kind"] == "video"), None)
-    money = f"{cost['charged'] - cost['refunded']:,.12g} {cost['unit']}" if cost else None
+    money = f"{max(0.0, cost['charged'] - cost['refunded']):,.12g} {cost['unit']}" if cost else None
     values = {**said, "problem": problem.get("message"), "cost": money, "video": video}
     return {name: "" if values.get(name) is None else tame(str(values[name])) for name in LINE_FIELDS}
 
