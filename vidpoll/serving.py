@@ -28,7 +28,7 @@ from .storage import records
 from .storage.heartbeat import Heartbeat
 from .storage.keeper import Keeper
 from .storage.records import Gauges, KeptJob, Shard
-from .storage.served import GAVE_UP, ServedJobs, ServedWatch
+from .storage.served import ServedJobs, ServedWatch, given_up
 
 log = logging.getLogger("vidpoll")
 
@@ -348,7 +348,7 @@ class Serving:
 
     def _is_new(self, kept: KeptJob) -> bool:
         ended_here = self._recent.get(kept.ref, (None, 0.0))[0] == kept.added_at
-        if kept.ref in self._watches or ended_here or kept.facts.get(GAVE_UP):
+        if kept.ref in self._watches or ended_here or given_up(kept, self.keeper.store.now()):
             return False
         ours, theirs = records.origin(self.host.state(kept.origin.account).opened).base_url, kept.origin.base_url
         if theirs and theirs != ours:

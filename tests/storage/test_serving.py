@@ -349,6 +349,7 @@ def test_a_job_that_never_ends_is_given_up_once(path: Path) -> None:
     asked = len(t.requests)
     t.client.close()
     u = talk([DONE], store=path)
+    u.clock.now = t.clock.now
     assert u.client.serve(["acme"], seconds=100.0) == Served(0, 1)
     assert (u.requests, asked > 5) == ([], True)
     assert u.client.wait(REF).ok
@@ -437,6 +438,19 @@ def test_a_deadline_of_its_own_goes_before_that_of_serve(path: Path) -> None:
     t.client.serve(["acme"], seconds=100.0, timeout=900.0)
     assert (t.ears.told[-1], kept(t).facts["give_up_at"]) == ("WaitTimeout", NOW + 30.0)
     assert kept(t).facts["gave_up_at"] == pytest.approx(NOW + 30.0, abs=2.0)
+
+
+def test_a_job_that_was_given_up_while_the_clock_was_ahead_is_served_again(path: Path) -> None:
+    """It was given up at a moment that has not come yet. Once its own deadline has passed, it is given up for good."""
+    t = talk([DRAWING], store=path)
+    enter(t, REF, facts={"give_up_at": NOW + 60.0})
+    t.clock.now = NOW + 172_800.0
+    t.client.serve(["acme"], seconds=10.0)
+    assert t.ears.told[-1] == "WaitTimeout"
+    t.client.close()
+    u = talk([DRAWING, DRAWING, DONE], store=path)
+    assert u.client.serve(["acme"], seconds=50.0) == Served(1, 1)
+    assert (u.ears.told[-1], kept(u).job.ok) == ("completed", True)
 
 
 # -- other versions, slow hooks, verdicts for later -------------------------------------------------------------------

@@ -35,6 +35,12 @@ SOON = 1.0
 """Seconds until the next check whether our shards are ours."""
 
 
+def given_up(kept: KeptJob, now: float) -> bool:
+    """Whether the job was given up; not at a moment later than `now`, when the clock was ahead."""
+    at = kept.facts.get(GAVE_UP)
+    return isinstance(at, (int, float)) and at <= now
+
+
 class Desk(Protocol):
     """The owner of the shards in this process."""
 
