@@ -97,3 +97,25 @@ def test_an_id_given_anew_inherits_no_files_and_no_prompt(path: Path) -> None:
     t.client.submit("acme", "clip", prompt="new")
     assert t.client.store.wanted() == []
     assert [row.sent for row in t.client.store.jobs()] == [{"prompt": "new"}]
+
+
+@pytest.mark.parametrize("key", ["", "order-42"])
+def test_a_webhook_that_is_faster_than_the_response_to_the_submit(path: Path, key: str) -> None:
+    """Its process reports the verdict, and no other does; the job gets its key and its fields from the submit."""
+    hook, t = talk([DONE], store=path), talk([SUBMITTED, DONE], store=path)
+    send = t.wire.send
+
+    def feed(wire: Any, ticket: Any) -> Any:
+        hook.client.store.want(REF, "clips")
+        hook.client.feed(REF, DONE)
+        return send(wire, ticket)
+
+    t.client._loop.transport.send = feed
+    fields = {"prompt": "a lighthouse"}
+    job = t.client.submit_once("acme", "clip", key, **fields) if key else t.client.submit("acme", "clip", **fields)
+    assert t.client.wait(job).ok
+    assert (hook.ears.told[-1], "completed" in t.ears.told, len(t.requests)) == ("completed", False, 1)
+    kept = t.client.store.get(REF)
+    assert kept is not None
+    assert (kept.key, kept.sent, kept.submitted_at, kept.job.ok) == (key, fields, job.submitted_at, True)
+    assert [each.ref for each in t.client.store.wanted()] == [REF]

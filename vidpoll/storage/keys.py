@@ -40,6 +40,20 @@ def has(db: sqlite3.Connection, ref: str, key: str) -> bool:
     return db.execute(both, (ref, key, ref, key)).fetchone() is not None
 
 
+def early(db: sqlite3.Connection, number: int, job: KeptJob) -> bool:
+    """Whether the job was kept while its submit was under way: its webhook was faster than the response.
+
+    Then the row gets the facts that only the response has; its verdict and files stay.
+    """
+    since = "(SELECT at FROM submits WHERE number = ?)"
+    sql = f"SELECT facts FROM jobs WHERE ref = ? AND operation IS NULL AND key IS NULL AND added_at >= {since}"
+    row = db.execute(sql, (job.ref, number)).fetchone()
+    if row is not None:
+        said = (table_rows.completed(row, job), job.facts.get("submitted_at"), job.ref)
+        db.execute("UPDATE jobs SET facts = ?, submitted_at = ? WHERE ref = ?", said)
+    return row is not None
+
+
 def give_way(db: sqlite3.Connection, job: KeptJob, before: float, now: float) -> None:
     """Drop another job that was kept under this reference up to `before`, but none of its keys.
 

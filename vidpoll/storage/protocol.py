@@ -287,6 +287,9 @@ class Store(Protocol):
         The new job is kept even if the submit is no longer on record. No key of a job that is already kept under this
         reference is freed: `begin` and `keyed` find a job for each of them, with the fields of its own submit.
 
+        - Without an operation and a key, and kept since the submit began, it is the same job: its webhook was faster
+          than the response. The job gets the operation, the fields, the key, and what only the response said; its
+          verdict, whether that was reported, and its files stay.
         - Without a verdict, and with another key but equal operation and fields, it is the same job: the provider has
           merged the submits. The job gets the new key as well.
         - Else, if it was kept up to Unix second `before` (infinity by default), it was another job: the server counts

@@ -341,11 +341,13 @@ class SqliteStore(Leasing, Store):
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
         """Record that a submit has become a job. A job kept under its id up to `before` may be another, or the same.
 
-        May be called twice if the submit has a key. No key is freed: see `keys`.
+        May be called twice if the submit has a key. No key is freed: see `keys`. A job that was kept since the submit
+        began, by no submit, is the same.
         """
         with self._transaction(job.ref, full=True) as db:
             if not keys.has(db, job.ref, job.key):
-                keys.give_way(db, job, before, self.now())
+                if not keys.early(db, number, job):
+                    keys.give_way(db, job, before, self.now())
                 self._insert(db, job)
                 keys.bind(db, job)
             db.execute("DELETE FROM submits WHERE number = ?", (number,))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from .records import KeptJob, Origin, Submission
+from .records import KeptJob, Origin, Submission, newer
 
 COLUMNS = (
     "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
@@ -21,6 +21,7 @@ JOB = COLUMNS.removesuffix("key") + "coalesce(key, '') AS key"
 
 _LAST = ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version", "key")
 
+_OF_SUBMIT = ("submitted_at", "created_at", "cost")
 
 CLOSED = "the client was closed before a response came"
 """Why the outcome of a submit is unknown that was under way when its store was closed."""
@@ -57,6 +58,18 @@ def facts_of(text: str) -> dict[str, Any]:
         return dict(_parsed(text, dict))
     except ValueError:
         return {}
+
+
+def completed(row: Row, job: KeptJob) -> str:
+    """The stored facts of a job, with what only the response to its submit said; facts of a newer vidpoll as they are.
+
+    The job was stored before that response was read.
+    """
+    facts = facts_of(row["facts"])
+    if newer(facts):
+        return str(row["facts"])
+    said = {name: job.facts.get(name) for name in _OF_SUBMIT if facts.get(name) is None}
+    return to_json({**facts, **said} if facts else job.facts)
 
 
 def to_json(value: object) -> str:

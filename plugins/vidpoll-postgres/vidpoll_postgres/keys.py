@@ -39,6 +39,20 @@ def has(db: Transaction, ref: str, key: str) -> bool:
     return db.one(f"{both} AND key = %s", ref, key, ref, key) is not None
 
 
+def early(db: Transaction, number: int, job: KeptJob) -> bool:
+    """Whether the job was stored while its submit was in progress: its webhook was faster than the response.
+
+    Then the row gets the facts that only the response has; its verdict and files stay.
+    """
+    since = "(SELECT at FROM vidpoll.submits WHERE number = %s)"
+    where = f"ref = %s AND operation IS NULL AND key IS NULL AND added_at >= {since} FOR UPDATE"
+    row = db.one(f"SELECT facts FROM vidpoll.jobs WHERE {where}", job.ref, number)
+    if row is not None:
+        said = (table_rows.completed(row, job), job.facts.get("submitted_at"), job.ref)
+        db.run("UPDATE vidpoll.jobs SET facts = %s, submitted_at = %s WHERE ref = %s", *said)
+    return row is not None
+
+
 def give_way(db: Transaction, job: KeptJob, before: float) -> None:
     """Drop another job that was stored under this reference up to `before`, but none of its keys.
 

@@ -119,11 +119,15 @@ class Submits(Presence):
         self._ask(lambda db: db.run(sql, reason, number), durable=True)
 
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
-        """A submit has become a job. A job stored under its id `before` may be another, or the same: see `keys`."""
+        """A submit has become a job. A job stored under its id `before` may be another, or the same: see `keys`.
+
+        A job that was stored since the submit began, by no submit, is the same.
+        """
 
         def submitted(db: Transaction) -> None:
             if not keys.has(db, job.ref, job.key):
-                keys.give_way(db, job, before)
+                if not keys.early(db, number, job):
+                    keys.give_way(db, job, before)
                 insert(db, [job])
                 keys.bind(db, job)
             db.run("DELETE FROM vidpoll.submits WHERE number = %s", number)

@@ -71,6 +71,37 @@ class Submits(Base):
         assert [(each.ref, each.ended_at, each.added_at) for each in one.jobs()] == [(ONE, None, NOW + 60)]
         assert one.wanted() == []
 
+    def test_a_job_that_is_kept_before_the_response_to_its_submit_is_read(self) -> None:
+        """A webhook was faster: its verdict, that it was reported, and the wanted files stay."""
+        one, two = self.owner(), self.owner()
+        for ref, key in ((ONE, "k"), (TWO, "")):
+            number, files = begun(one, key), WantedFiles(ref, "/clips", ("video",))
+            two.enter([(ref, ORIGIN, {})])
+            two.end([saved(ref, done=True)])
+            two.told([ref])
+            two.want(files)
+            before = two.get(ref)
+            one.submitted(
+                number, KeptJob(ref, ORIGIN, "clip", SENT, {"submitted_at": NOW, "cost": [2, 0, "USD"]}, key=key)
+            )
+            after = one.get(ref)
+            assert before is not None
+            assert after is not None
+            said = {**before.facts, "submitted_at": NOW, "cost": [2, 0, "USD"]}
+            assert {name: after.facts[name] for name in said} == said
+            assert after == replace(before, operation="clip", sent=SENT, key=key, submitted_at=NOW, facts=after.facts)
+            assert (one.claim([ref]), files in one.wanted(), one.submits()) == (set(), True, [])
+        assert one.keyed("acme", "k") == one.get(ONE)
+
+    def test_a_job_that_was_kept_before_the_submit_began_is_another_one(self) -> None:
+        """The server counts anew."""
+        one = self.owner()
+        one.enter([(ONE, ORIGIN, {})])
+        one.end([saved(ONE, done=True)])
+        self.at += 1
+        made(one, begun(one))
+        assert [(each.ended_at, each.added_at) for each in one.jobs()] == [(None, NOW + 1)]
+
     def test_keys_whose_submits_the_provider_has_merged_are_one_job(self) -> None:
         """Both stay in use: neither is bought again, whatever becomes of the job."""
         one, two = self.owner(), self.owner()
