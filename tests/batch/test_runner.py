@@ -641,6 +641,31 @@ def test_files_that_cannot_be_saved_stop_the_buying(tmp_path: Path) -> None:
     assert len(n.server.bought) == 9
 
 
+def test_a_store_that_is_moved_away_stops_the_buying(tmp_path: Path) -> None:
+    """The jobs end. Once the file is put back, it would know nothing of a later row, which would be bought again."""
+    away = tmp_path / "away"
+    away.mkdir()
+
+    def move(prompt: str, _: int) -> None:
+        if prompt == "p2" and not list(away.iterdir()):
+            for file in list(tmp_path.glob("jobs.sqlite3*")):
+                file.replace(away / file.name)
+
+    n = night(tmp_path, server=server(fail=move))
+    with pytest.warns(RuntimeWarning, match="jobs are now kept in the file at this path"):
+        went = states(n.batch(4, slots=1))
+    assert went == {"r1": "completed", "r2": "completed", "r3": "waiting: store", "r4": "waiting: store"}
+    assert n.server.bought == ["p1", "p2"]
+    n.client.close()
+    for file in list(tmp_path.glob("jobs.sqlite3*")):
+        file.unlink()
+    for file in list(away.iterdir()):
+        file.replace(tmp_path / file.name)
+    n.server.fail = lambda prompt, time: None
+    assert set(states(night(tmp_path, server=n.server).batch(4)).values()) == {"completed"}
+    assert n.server.bought == ["p1", "p2", "p3", "p4"]
+
+
 def test_the_report_of_a_sheet_is_a_sheet_like_it(tmp_path: Path) -> None:
     sheet, report = tmp_path / "shots.csv", tmp_path / "done.csv"
     sheet.write_text("prompt;key\na lighthouse, at dusk;r1\n", encoding="utf-8")

@@ -215,6 +215,41 @@ def test_a_wait_goes_on_in_the_file_that_is_there_now(path: Path, how: Callable[
     assert sql(path, "SELECT told_at IS NOT NULL FROM jobs") == [(1,)]
 
 
+@pytest.mark.parametrize("how", [removed, replaced])
+def test_a_client_whose_store_was_moved_during_a_wait_sends_no_submit(path: Path, how: Callable[[Path], None]) -> None:
+    """Its job would be bought again once the file is put back. The job of a key that is known is returned."""
+    t = talk([SUBMITTED, DRAWING, DONE], store=path)
+    job = t.client.submit_once("acme", "clip", "order", prompt="a lighthouse")
+    events = t.client.watch(job)
+    next(events)
+    how(path)
+    with pytest.warns(RuntimeWarning, match="jobs are now kept in the file at this path"):
+        list(events)
+    asked = len(t.requests)
+    with pytest.raises(vidpoll.StoreError, match=r"nothing was sent.*was moved away or replaced.*make a new client"):
+        t.client.submit_once("acme", "clip", "other", prompt="a lake")
+    with pytest.raises(vidpoll.StoreError, match="nothing was sent"):
+        t.client.submit("acme", "clip", prompt="a lake")
+    assert t.client.submit_once("acme", "clip", "order", prompt="a lighthouse").ref == REF
+    assert (len(t.requests), t.client.store.unknown_submits()) == (asked, [])
+
+
+@pytest.mark.filterwarnings("ignore:.*jobs are now kept in the file at this path")
+def test_a_store_that_is_put_back_during_a_wait_takes_submits_again(path: Path) -> None:
+    """It is the file that was opened first."""
+    t = talk([SUBMITTED, DRAWING, DONE, {"id": "j2", "status": "queued"}], store=path)
+    job = t.client.submit("acme", "clip", prompt="a lighthouse")
+    away, keeper = path.with_name("away"), t.client._keeper
+    away.mkdir()
+    with keeper.waiting([job]):
+        for here, there in ((path.parent, away), (away, path.parent)):
+            for file in list(here.glob(f"{path.name}*")):
+                file.replace(there / file.name)
+            keeper.attempt(lambda: keeper.store.get(REF))
+    assert t.client.wait(job).ok
+    assert t.client.submit("acme", "clip", prompt="a lake").ref == "acme:j2"
+
+
 def test_a_submit_whose_store_is_moved_while_its_answer_comes_is_kept(path: Path) -> None:
     """In the file that is there then, with what was sent."""
     t = talk([SUBMITTED], store=path)

@@ -43,6 +43,7 @@ class Database:
         self._present = ""  # the end of our owner name, if a lock shows that we are alive
         self._here = owners.here()
         self._full = False
+        self._home: store_file.Identity | None = None  # the file that was opened first
         self._link = Link()
         weakref.finalize(self, self._link.close)  # in case the client is never closed
         with self._understood(), self._link.using():
@@ -92,6 +93,7 @@ class Database:
             db.close()
             raise
         self._link.opened(db, identity)
+        self._home = self._home or identity
         self._full = False
         if not same:
             self._enter()
@@ -118,6 +120,17 @@ class Database:
             raise store_file.StoreMoved(
                 f"the store {self.path} was moved away or replaced while it was open: nothing can be stored in it; put "
                 "it back, or make a new client"
+            )
+
+    def _check_home(self) -> None:
+        """Raise StoreError if the store was reopened as another file: what is bought now would be bought again.
+
+        The file of before may be put back, and would know nothing of it.
+        """
+        if self._link.identity != self._home:
+            raise StoreError(
+                f"the store {self.path} was moved away or replaced while it was open, and another file is open now, "
+                "only for jobs that were already submitted; put the store back, or make a new client"
             )
 
     @contextlib.contextmanager

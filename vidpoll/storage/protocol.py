@@ -91,7 +91,11 @@ class Store(Protocol):
         return False
 
     def reopen(self, refs: Iterable[str]) -> None:
-        """If the store has `moved`: open what is there now, and copy these jobs and everything with a key into it."""
+        """If the store has `moved`: open what is there now, and copy these jobs and everything with a key into it.
+
+        From then on, `begin` and `begin_again` raise StoreError instead of returning a number, unless what is there
+        now is what was opened first.
+        """
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 

@@ -65,7 +65,10 @@ class SqliteStore(Leasing, Store):
         super().close()
 
     def reopen(self, refs: Iterable[str]) -> None:
-        """Open the file that is at the path now; copy these jobs, their files, our submits, and all rows with a key."""
+        """Open the file that is at the path now; copy these jobs, their files, our submits, and all rows with a key.
+
+        Unless it is the file that was opened first, no submit begins any more.
+        """
         with self._understood(), self._link.using():
             old, along = self._link.connection, []
             if old is None:  # closed by a fork: its rows cannot be copied
@@ -257,6 +260,8 @@ class SqliteStore(Leasing, Store):
         account, key = origin.account, key if order is None else order.key
         with self._dropped_if_interrupted(number), self._transaction(full=True) as db:
             found = self._keyed(db, account, key) if key else None
+            if found is None:
+                self._check_home()
             if order is not None:
                 self._order(db, order, account, operation, found)
             if found is not None:
@@ -292,6 +297,7 @@ class SqliteStore(Leasing, Store):
             row = db.execute("SELECT * FROM submits WHERE number = ?", (earlier.number,)).fetchone()
             if row is None or not self._lost(row):
                 return earlier
+            self._check_home()
             db.execute("UPDATE submits SET owner = ?, reason = NULL WHERE number = ?", (self.owner, earlier.number))
         return earlier.number
 
