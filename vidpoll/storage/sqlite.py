@@ -293,6 +293,10 @@ class SqliteStore(Leasing, Store):
         """The job or the submit that has the key; None if the key is free. A submit under way has an empty `reason`."""
         return self._asked(lambda db: self._keyed(db, account, key))
 
+    def keys(self, ref: str | None = None) -> dict[tuple[str, str], str]:
+        """All keys of jobs, as (account, key), with the job's reference ("" for a former job); or those of one job."""
+        return self._asked(lambda db: keys.of(db, ref))
+
     def _keyed(self, db: sqlite3.Connection, account: str, key: str) -> KeptJob | Submission | None:
         job = keys.job_of(db, account, key)
         if job is not None:

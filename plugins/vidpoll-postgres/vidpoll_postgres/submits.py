@@ -78,6 +78,10 @@ class Submits(Presence):
         """What has the key: a job, or a submit (`reason` is empty while it is in progress); None if the key is free."""
         return self._ask(lambda db: self._keyed(db, account, key))
 
+    def keys(self, ref: str | None = None) -> dict[tuple[str, str], str]:
+        """All keys of jobs, as (account, key), with the job's reference ("" for a former job); or those of one job."""
+        return self._ask(lambda db: keys.of(db, ref))
+
     def _lock_key(self, db: Transaction, account: str, key: str) -> KeptJob | Submission | None:
         """What has a key; no other process can take the key until the end of the transaction."""
         db.run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", f"{account} {key}")
