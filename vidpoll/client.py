@@ -309,8 +309,9 @@ class Client(ClientBase):
         `client.submit_once("magicoal", "t2v", "order-42", prompt="a lighthouse")`. `key` is yours: 1 to 200 characters,
         one key for each job of an account. It is free again after a refusal. If another process is submitting with the
         key, this call waits for the outcome, for as long as one request may take. Raises SubmitUnknown if an earlier
-        submit may have been received, until you adopt or dismiss that submit (`client.store`); UsageError for a key
-        that was used with another kind or other fields, and without a store; and what `submit` raises.
+        submit may have been received, until you adopt or dismiss that submit (`client.store`), and if the server has
+        given the id of the key's unfinished job to a job with other fields; UsageError for a key that was used with
+        another kind or other fields, and without a store; and what `submit` raises.
         """
         key = arguments.check_key(key)
         state = self._state(account)

@@ -145,9 +145,21 @@ def test_the_line_about_the_right_job_says_what_moved(desk: Desk) -> None:
         2,
         "--adopt acme:j3: the key 'k2' belongs to acme:j2, which the response to its submit named",
     )
-    desk.once("k3")
+    desk("submit", "acme", "clip", "prompt=a lake", "--once", "k3", script=[RESET])
     code, _, [said] = desk.adopt("acme:j2", "--key", "k3", script=[DRAWING])
     assert (code, "acme:j2 has the key 'k2'" in said, desk.open()) == (2, True, ["k3"])
+
+
+def test_a_submit_that_the_provider_has_merged_is_adopted_as_printed(desk: Desk) -> None:
+    """The job of an equal submit gets its key as well; both are printed for it, and nothing is sent."""
+    desk.once(script=[{"id": "j1", "status": "queued"}])
+    desk.once("k2")
+    said = desk.adopt(REF, "--key", "k2", script=[DONE])[2][0]
+    assert (said, desk.open()) == (
+        "the submit acme clip of 2027-01-15T08:00:00Z (key k2) is now acme:j1",
+        [],
+    )
+    assert [desk.once(key, script=[])[:2] for key in ("k1", "k2")] == [(0, [REF])] * 2
 
 
 def test_a_job_that_wait_has_kept_gets_the_key(desk: Desk) -> None:

@@ -179,11 +179,22 @@ def test_an_adopted_submit_is_the_job_of_its_key(path: Path) -> None:
 def test_a_job_of_one_key_is_not_adopted_for_another(path: Path) -> None:
     """Else the second key would be free, and bought again."""
     t = talk([SUBMITTED, RESET], store=path)
-    once(t)
+    once(t, prompt="a lake")
     unknown(t, "order-43")
-    with pytest.raises(vidpoll.UsageError, match="acme:j1 has the key 'order-42'"):
+    with pytest.raises(vidpoll.UsageError, match="acme:j1 has the key 'order-42' and other fields"):
         t.client.store.adopt(REF, t.client.store.unknown_submits()[0])
     unknown(t, "order-43")
+
+
+def test_a_submit_without_a_response_that_the_provider_has_merged_is_adopted(path: Path) -> None:
+    """Both keys are the one job: nothing is bought again."""
+    t = talk([SUBMITTED, RESET, DONE], store=path)
+    t.client.wait(once(t))
+    unknown(t, "order-43")
+    assert t.client.store.adopt(REF, t.client.store.unknown_submits()[0]).key == "order-43"
+    found = [once(t, key) for key in (KEY, "order-43")]
+    assert [(job.ref, job.key, job.ok) for job in found] == [(REF, KEY, True), (REF, "order-43", True)]
+    assert (t.client.store.unknown_submits(), t.requests.count("POST /v1/jobs")) == ([], 2)
 
 
 def test_a_process_that_died_in_the_middle_leaves_it_unknown(path: Path) -> None:
@@ -293,6 +304,51 @@ def test_two_keys_whose_submits_the_provider_has_merged(path: Path) -> None:
     assert [(job.ok, job.key) for job in (once(t, "k1"), once(t, "k2"))] == [(True, "k1"), (True, "k2")]
     assert t.requests == ["POST /v1/jobs", "POST /v1/jobs", "GET /v1/jobs/j1"]
     assert t.ears.hooks.count("completed") == 1
+
+
+@pytest.mark.parametrize("second", ["k2", ""])
+def test_the_key_of_an_unfinished_job_does_not_return_the_job_that_has_its_id_now(path: Path, second: str) -> None:
+    """Neither before nor after the verdict of that job; nothing is sent again."""
+    t = talk([SUBMITTED, SUBMITTED, DONE], store=path)
+    once(t, "k1")
+    new = once(t, second, prompt="a lake") if second else t.client.submit("acme", "clip", prompt="a lake")
+    for _ in range(2):
+        error = unknown(t, "k1")
+        assert "acme clip: the outcome of the job with the key 'k1' is unknown, because the server has given" in str(
+            error
+        )
+        assert error.reason == "the server has given its id, acme:j1, to another job"
+        assert error.sent == {"prompt": "a lighthouse"}
+        assert t.client.wait(new).ok
+    assert t.requests == ["POST /v1/jobs", "POST /v1/jobs", "GET /v1/jobs/j1"]
+    if second:
+        assert once(t, second, prompt="a lake").ok
+
+
+@pytest.mark.parametrize("key", ["k1", "k2"])
+def test_a_verdict_that_another_client_has_got_is_stored_for_either_key(path: Path, key: str) -> None:
+    """It is known before the wait in the client with the store."""
+    t = talk([SUBMITTED, SUBMITTED], store=path)
+    job = {each: once(t, each) for each in ("k1", "k2")}[key]
+    assert talk([DONE]).client.wait(job).ok
+    assert t.client.wait(job).ok
+    assert ([row.ended_at is None for row in t.client.store.jobs()], t.client.store.unfinished()) == ([False], [])
+
+
+@pytest.mark.parametrize("fields", [{"prompt": "a lake"}, {}])
+def test_a_verdict_of_a_former_job_is_not_that_of_the_job_that_has_its_id_now(
+    path: Path, fields: dict[str, str]
+) -> None:
+    """With other fields it has lost its id; with equal ones it had a verdict before."""
+    t = talk([SUBMITTED, SUBMITTED] if fields else [SUBMITTED, DONE, SUBMITTED], store=path)
+    former = once(t, "k1")
+    if not fields:
+        t.client.wait(former)
+    once(t, "k2", **fields)
+    if fields:
+        talk([DONE]).client.wait(former)
+    assert t.client.wait(former).ok
+    assert [(row.key, row.ended_at) for row in t.client.store.jobs()] == [("k2", None)]
 
 
 @pytest.mark.parametrize("second", ["k2", ""])

@@ -109,8 +109,9 @@ class JobStore:
 
         The job gets the submission's key. Nothing is sent: `client.poll` the job first, to be sure that it exists. If
         the wrong job was adopted, pass its `KeptJob` (`client.store.get`) as `submission`: the submit, with its key,
-        moves to `job`. Raises UsageError for another account, a job of another submit, or a submission that is no
-        longer on record.
+        moves to `job`. A job of another submit with a key and the same operation and fields gets the second key as
+        well: the provider has merged the two. Raises UsageError for another account, any other job of another submit,
+        or a submission that is no longer on record.
         """
         if not isinstance(submission, (Submission, KeptJob)):
             raise _not_a_submission("adopt", submission)
@@ -121,9 +122,10 @@ class JobStore:
         if isinstance(submission, KeptJob):
             return self._moved(job, submission)
         kept = self._keeper.ready().get(job.ref)
-        if kept is not None and kept.key and submission.key and kept.key != submission.key:
-            raise UsageError(f"{job.ref} has the key {kept.key!r}, so it is not the submit of {submission.key!r}")
-        if kept is not None and kept.operation is not None:
+        if kept is not None and kept.operation is not None and not _merged(kept, submission):
+            if kept.key and submission.key:
+                has = f"{job.ref} has the key {kept.key!r} and other fields"
+                raise UsageError(f"{has}, so it is not the submit of {submission.key!r}")
             raise UsageError(f"{job.ref} is the job of another submit already: check the id")
         if not self._keeper.ready().adopt(submission.number, job.ref, records.facts(job)):
             raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted or dismissed")
@@ -165,6 +167,12 @@ class JobStore:
     def wanted(self) -> list[WantedFiles]:
         """The wanted files that are not all saved yet, the oldest first."""
         return self._store.wanted()
+
+
+def _merged(kept: KeptJob, lost: Submission) -> bool:
+    """Whether a provider may have merged two submits with keys into this job: their fields are equal."""
+    both = bool(kept.key and lost.key)
+    return both and (kept.operation, kept.sent) == (lost.operation, lost.sent)
 
 
 def _not_a_submission(method: str, got: object) -> UsageError:

@@ -31,7 +31,7 @@ from .intent import Intent, Submits
 from .job_store import JobStore
 from .kept_watch import KeptWatch
 from .owed import Owed
-from .records import Order, Saved, Submission, WantedFiles
+from .records import KeptJob, Order, Saved, Submission, WantedFiles
 from .store_file import StoreMoved
 
 if TYPE_CHECKING:
@@ -141,20 +141,23 @@ class Keeper:
         """
         rows = [(job.ref, records.origin(end), records.facts(job)) for job, end in zip(jobs, accounts, strict=True)]
         found = self.attempt(lambda: self.store.enter(rows), owed=True) or {}
-        for job in jobs:
-            if job.ref in found:
-                records.check(found[job.ref])
-                job.key = job.key or found[job.ref].key
+        for kept_job in found.values():
+            records.check(kept_job)
         known = []
-        for job in jobs:
-            kept_job = found.get(job.ref)
-            if kept_job is not None and kept_job.ended_at is None and job.final:
-                if job.key == kept_job.key:  # else the id was given to another job
-                    known.append(job)
-            elif kept_job is not None:
+        for job in (job for job in jobs if job.ref in found):
+            kept_job = found[job.ref]
+            job.key = job.key or kept_job.key
+            if kept_job.ended_at is not None or not job.final:
                 records.catch_up(job, kept_job)
+            elif job.key == kept_job.key or self._has_key(job):  # else the id was given to another job
+                known.append(job)
         if known:
             self._known(known)
+
+    def _has_key(self, job: Job) -> bool:
+        """Whether the unfinished job with this id has the job's key as a further one."""
+        found = self.attempt(lambda: self.store.keyed(job.account, job.key))
+        return isinstance(found, KeptJob) and (found.ref, found.ended_at, found.replaced) == (job.ref, None, False)
 
     @contextmanager
     def asking(self, job: Job, account: OpenAccount) -> Iterator[None]:

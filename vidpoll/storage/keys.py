@@ -1,8 +1,9 @@
 """Which job has a key, also if a server answers two submits with one id. This module is only SQL.
 
 A job's row has the key of its submit; the table `keys` has all other keys of jobs, with the columns of a job. Such a
-row without `ended_at` is a further key of the job that is kept under its `ref`, with the fields of its own submit.
-With `ended_at` it is a whole job: it ended, and then the server gave its id to another job.
+row without `ended_at` is a further key of the job that is kept under its `ref`, if both have equal fields. If not, the
+server has given the id to another job, and what became of the row's job is unknown. With `ended_at` it is a whole job:
+it ended, and then the server gave its id to another job.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from .records import KeptJob
 _OPEN = "(account, key) IN (SELECT account, key FROM batch_rows WHERE state IS NULL)"
 
 _INSERT = f"INSERT INTO keys ({table_rows.COLUMNS})"
+
+_VERDICT = ("facts", "ended_at", "told_at")
 
 _SHARED = "EXISTS (SELECT 1 FROM keys WHERE keys.ref = jobs.ref AND keys.ended_at IS NULL"
 
@@ -59,12 +62,19 @@ def give_way(db: sqlite3.Connection, job: KeptJob, before: float, now: float) ->
     if row["ended_at"] is None:
         ledger.dropped(db, job.ref, now)
     else:
-        ended = "SELECT facts, ended_at, told_at FROM jobs WHERE ref = ?"
-        sql = f"UPDATE keys SET (facts, ended_at, told_at) = ({ended}) WHERE ref = ? AND ended_at IS NULL"
-        db.execute(sql, (job.ref, job.ref))
+        for own in db.execute("SELECT * FROM keys WHERE ref = ? AND ended_at IS NULL", (job.ref,)).fetchall():
+            if table_rows.equal(row, own):
+                sql = "UPDATE keys SET facts = ?, ended_at = ?, told_at = ? WHERE account = ? AND key = ?"
+                db.execute(sql, (*(row[name] for name in _VERDICT), own["account"], own["key"]))
     db.execute(f"{_INSERT} SELECT {table_rows.COLUMNS} FROM jobs WHERE ref = ? AND key IS NOT NULL", (job.ref,))
     for table in ("jobs", "files"):
         db.execute(f"DELETE FROM {table} WHERE ref = ?", (job.ref,))
+
+
+def adoptable(db: sqlite3.Connection, ref: str, submit: sqlite3.Row) -> bool:
+    """Whether a submit may be adopted as this job: no submit with another key and other fields made the job."""
+    row = db.execute("SELECT * FROM jobs WHERE ref = ? AND key <> ?", (ref, submit["key"])).fetchone()
+    return row is None or table_rows.equal(row, submit)
 
 
 def bind(db: sqlite3.Connection, job: KeptJob) -> None:

@@ -101,6 +101,8 @@ def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
         if found is not None:
             _check_same(wanted, found)
         if isinstance(found, KeptJob):
+            if found.replaced:
+                raise _replaced(wanted, found)
             return found.job
         if found is None or wanted.may_be_sent_after(found, keeper.store.now()):
             job = _sent(keeper, loop, wanted, found)
@@ -192,7 +194,7 @@ def _shown(sent: Mapping[str, Any], name: str) -> str:
 
 def _unknown(wanted: Submit, found: Submission, file: str) -> SubmitUnknown:
     """The error for a key whose earlier submit has no known outcome."""
-    account, kind, _, key = wanted
+    account, _, _, key = wanted
     if found.reason:
         record = Record(key, str(found.number), file)
         said = (
@@ -204,11 +206,27 @@ def _unknown(wanted: Submit, found: Submission, file: str) -> SubmitUnknown:
             f"another process is still submitting the key {redact.text(key, limit=KEY_SHOWN)!r}, so it is not sent "
             "again. Call this again in a while: the same key gives the same job"
         )
+    return _error(wanted, found, said, found.reason or "another process is still submitting it")
+
+
+def _replaced(wanted: Submit, found: KeptJob) -> SubmitUnknown:
+    """The error for a key whose job has lost its id to the job of another submit."""
+    reason = f"the server has given its id, {found.ref}, to another job"
+    key = redact.text(wanted.key, limit=KEY_SHOWN)
+    said = (
+        f"the outcome of the job with the key {key!r} is unknown, because {reason}. It is not sent again: look for its "
+        "video at the provider, or buy it anew with another key"
+    )
+    return _error(wanted, found, said, reason)
+
+
+def _error(wanted: Submit, found: KeptJob | Submission, said: str, reason: str) -> SubmitUnknown:
+    account, kind, _, key = wanted
     return SubmitUnknown(
         f"{account.name} {kind}: {said}",
         account=account.name,
         operation=kind,
         sent=dict(found.sent),
-        reason=found.reason or "another process is still submitting it",
+        reason=reason,
         key=key,
     )

@@ -267,7 +267,9 @@ class Store(Protocol):
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
         """The job or the submit that has the key; None if the key is free. A submit under way has an empty `reason`.
 
-        A job may have several keys (see `submitted`): the one returned has this key, and the fields of its submit.
+        A job may have several keys (see `submitted`): the one returned has this key, and the fields of its submit. If
+        the job that is kept under its id now is of a submit with another operation or other fields, the one returned is
+        `replaced`, and has no facts of that job.
         """
         ...
 
@@ -297,14 +299,16 @@ class Store(Protocol):
           merged the submits. The job gets the new key as well.
         - Else, if it was kept up to Unix second `before` (infinity by default), it was another job: the server counts
           anew. The new job replaces it, with its files. The keys of one with a verdict stay those of that job as it
-          was; the keys of one without a verdict are those of the new job, and its attempt in a batch has failed.
+          was. For the keys of one without a verdict, `keyed` and `begin` return a `replaced` job, unless the new job
+          has equal fields; its attempt in a batch has failed.
         """
         ...
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
         """Record that a submit of unknown outcome is this job; the job gets the submit's key. Durable.
 
-        Returns False, and stores nothing, if no such submit is on record, or the job has another key.
+        A job with another key, but the same operation and equal fields, gets the key as well. Returns False, and stores
+        nothing, if no such submit is on record, or the job has another key and is of another submit.
         """
         ...
 

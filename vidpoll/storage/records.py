@@ -85,7 +85,8 @@ class KeptJob:
     the verdict: Unix seconds; the last two are None before that. `operation` and `sent` (the fields) are those of its
     submit, None and empty if unknown. `facts` is what is known of the job, as JSON data: read it with `job`. `version`
     counts how often the facts were stored. `requests` counts status requests, `transient_errors` those that failed.
-    `key` is that of `Client.submit_once`, empty without one.
+    `key` is that of `Client.submit_once`, empty without one. `replaced` is only True in a result of `Store.keyed`:
+    before the job of this key had a verdict, the server gave its id to the job of another submit.
     """
 
     ref: str
@@ -101,6 +102,7 @@ class KeptJob:
     transient_errors: int = 0
     version: int = 0
     key: str = ""
+    replaced: bool = False
 
     @property
     def job(self) -> Job:

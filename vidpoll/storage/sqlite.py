@@ -351,20 +351,18 @@ class SqliteStore(Leasing, Store):
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
         """Record that a submit of unknown outcome is this job; the job gets the submit's key.
 
-        Returns False, and stores nothing, if no such submit is on record, or the job has another key.
+        Returns False, and stores nothing, if no such submit is on record, or the job has another key and other fields.
         """
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
-            if (
-                row is not None
-                and db.execute("SELECT 1 FROM jobs WHERE ref = ? AND key <> ?", (ref, row["key"])).fetchone()
-            ):
+            if row is None or not keys.adoptable(db, ref, row):
                 return False
-            if row is not None:
-                sent, key = table_rows.sent_of(row), row["key"] or ""
-                self._insert(db, KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key))
-                db.execute("DELETE FROM submits WHERE number = ?", (number,))
-            return row is not None
+            sent, key = table_rows.sent_of(row), row["key"] or ""
+            job = KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key)
+            self._insert(db, job)
+            keys.bind(db, job)
+            db.execute("DELETE FROM submits WHERE number = ?", (number,))
+            return True
 
     def move_submit(self, wrong: str, ref: str, facts: Mapping[str, Any]) -> bool:
         """Record that `wrong` was adopted by mistake: its submit, with the key, has become the job `ref`.

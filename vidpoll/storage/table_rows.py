@@ -77,17 +77,25 @@ def kept(row: Row) -> KeptJob:
 
 
 def shared(own: Row, job: Row | None) -> KeptJob:
-    """The job of a further key: the kept job, with the key and the fields of its own submit."""
+    """The job of a further key: the kept job, with this key. It is `replaced` if the kept job is of another submit."""
     mine = kept(own)
-    return mine if job is None else replace(kept(job), operation=mine.operation, sent=mine.sent, key=mine.key)
+    if job is None:
+        return mine
+    if job["operation"] is not None and not equal(job, own):
+        return replace(mine, replaced=True)
+    return replace(kept(job), operation=mine.operation, sent=mine.sent, key=mine.key)
 
 
 def same_submit(row: Row, job: KeptJob) -> bool:
     """Whether a row of `jobs` is this job although it has another key: the provider has merged two equal submits."""
-    if row["ended_at"] is not None or not (row["key"] and job.key) or row["operation"] != job.operation:
-        return False
+    mine = {"operation": job.operation, "sent": to_json(job.sent)}
+    return row["ended_at"] is None and bool(row["key"] and job.key) and equal(row, mine)
+
+
+def equal(one: Row, other: Row) -> bool:
+    """Whether two rows of submits have the same operation and equal fields."""
     with contextlib.suppress(ValueError):
-        return bool(sent_of(row) == json.loads(to_json(job.sent)))
+        return bool(one["operation"] == other["operation"] and sent_of(one) == sent_of(other))
     return False
 
 

@@ -1,8 +1,9 @@
 """Which job has a key, also if a server answers two submits with one id. Only SQL is here.
 
 A job's row has the key of its submit; the table `keys` has all other keys of jobs, with the columns of a job. Such a
-row without `ended_at` is a further key of the job that is stored under its `ref`, with the fields of its own submit.
-With `ended_at` it is a whole job: it ended, and then the server gave its id to another job.
+row without `ended_at` is a further key of the job that is stored under its `ref`, if both have equal fields. If not,
+the server has given the id to another job, and what became of the row's job is unknown. With `ended_at` it is a whole
+job: it ended, and then the server gave its id to another job.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from vidpoll.storage import table_rows
 from vidpoll.storage.protocol import KeptJob
 
 from . import ledger
-from .transaction import Transaction
+from .transaction import Row, Transaction
 
 _OPEN = "(account, key) IN (SELECT account, key FROM vidpoll.batch_rows WHERE state IS NULL)"
 
@@ -60,11 +61,19 @@ def give_way(db: Transaction, job: KeptJob, before: float) -> None:
     if row["ended_at"] is None:
         ledger.dropped(db, job.ref)
     else:
-        sql = "UPDATE vidpoll.keys SET facts = %s, ended_at = %s, told_at = %s WHERE ref = %s AND ended_at IS NULL"
-        db.run(sql, row["facts"], row["ended_at"], row["told_at"], job.ref)
+        for own in db.rows("SELECT * FROM vidpoll.keys WHERE ref = %s AND ended_at IS NULL", job.ref):
+            if table_rows.equal(row, own):
+                sql = "UPDATE vidpoll.keys SET facts = %s, ended_at = %s, told_at = %s WHERE account = %s AND key = %s"
+                db.run(sql, row["facts"], row["ended_at"], row["told_at"], own["account"], own["key"])
     db.run(f"{_INSERT} SELECT {table_rows.COLUMNS} FROM vidpoll.jobs WHERE ref = %s AND key IS NOT NULL", job.ref)
     for table in ("jobs", "files"):
         db.run(f"DELETE FROM vidpoll.{table} WHERE ref = %s", job.ref)
+
+
+def adoptable(db: Transaction, ref: str, submit: Row) -> bool:
+    """Whether a submit may be adopted as this job: no submit with another key and other fields made the job."""
+    row = db.one("SELECT * FROM vidpoll.jobs WHERE ref = %s AND key <> %s FOR UPDATE", ref, submit["key"])
+    return row is None or table_rows.equal(row, submit)
 
 
 def bind(db: Transaction, job: KeptJob) -> None:

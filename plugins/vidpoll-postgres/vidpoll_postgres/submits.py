@@ -139,10 +139,12 @@ class Submits(Presence):
 
         def adopt(db: Transaction) -> bool:
             row = db.one(_SUBMIT, number)
-            if row is None or db.one("SELECT 1 FROM vidpoll.jobs WHERE ref = %s AND key <> %s", ref, row["key"]):
+            if row is None or not keys.adoptable(db, ref, row):
                 return False
             sent, key = table_rows.sent_of(row), row["key"] or ""
-            insert(db, [KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key)])
+            job = KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key)
+            insert(db, [job])
+            keys.bind(db, job)
             db.run("DELETE FROM vidpoll.submits WHERE number = %s", number)
             return True
 

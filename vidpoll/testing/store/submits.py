@@ -23,6 +23,13 @@ def made(store: Store, number: int, ref: str = ONE, key: str = "") -> None:
     store.submitted(number, KeptJob(ref, ORIGIN, "clip", SENT, key=key))
 
 
+def check_replaced(found: object, operation: str, sent: object) -> None:
+    """The key is in use, and nothing of the other job is returned for it."""
+    assert isinstance(found, KeptJob)
+    assert (found.replaced, found.operation, found.sent, found.ended_at) == (True, operation, sent, None)
+    assert not found.job.final
+
+
 class Submits(Base):
     """Submits and their keys."""
 
@@ -109,8 +116,8 @@ class Submits(Base):
         found: Any = one.begin(ORIGIN, "clip", {}, key="other")
         assert (found.ref, found.key) == (ONE, "other")
 
-    def test_a_key_of_a_job_without_a_verdict_is_the_job_that_has_its_id_now(self) -> None:
-        """Other fields are another job: it inherits nothing, and each key has the fields of its own submit."""
+    def test_a_key_whose_unfinished_job_has_lost_its_id_is_replaced(self) -> None:
+        """Other fields are another job: it inherits nothing, its verdict is its own, and the old key is not free."""
         one = self.owner()
         made(one, begun(one, "k"), key="k")
         one.save([saved(ONE, "drawing")])
@@ -121,17 +128,27 @@ class Submits(Base):
         assert job is not None
         assert (job.job.stage, job.key, job.operation) == (None, "other", "still")
         assert one.keyed("acme", "other") == job
-        assert one.keyed("acme", "k") == replace(job, key="k", operation="clip", sent=SENT)
+        one.end([saved(ONE, done=True)])
+        lost = one.keyed("acme", "k")
+        check_replaced(lost, "clip", SENT)
+        assert one.begin(ORIGIN, "clip", SENT, key="k") == lost
+        one.submitted(7, KeptJob(ONE, ORIGIN, "clip", {"prompt": "a hill"}, key="third"))
+        check_replaced(one.keyed("acme", "k"), "clip", SENT)
+        ended: Any = one.keyed("acme", "other")
+        assert (ended.job.state, ended.operation, ended.replaced) == ("completed", "still", False)
 
-    def test_a_key_that_is_stored_late_is_the_same_job(self) -> None:
-        """The first submit could not be stored, and another process was faster."""
+    def test_a_key_that_is_stored_late_does_not_change_the_job_of_another_submit(self) -> None:
+        """The first submit could not be stored, and another process was faster. Equal fields are the same job."""
         one, two = self.owner(), self.owner()
         number = begun(one, "k")
         self.at += 5
         made(two, begun(two, "other"), key="other")
         one.submitted(number, KeptJob(ONE, ORIGIN, "still", {}, key="k"), NOW + 1)
-        found: Any = [one.keyed("acme", key) for key in ("k", "other")]
-        assert [(each.ref, each.key, each.operation) for each in found] == [(ONE, "k", "still"), (ONE, "other", "clip")]
+        one.submitted(begun(one, "twin"), KeptJob(ONE, ORIGIN, "clip", SENT, key="twin"), NOW + 1)
+        check_replaced(one.keyed("acme", "k"), "still", {})
+        assert [one.keyed("acme", key) for key in ("twin", "other")] == [
+            replace(one.jobs()[0], key=key) for key in ("twin", "other")
+        ]
 
     def test_which_keys_a_dropped_job_frees(self) -> None:
         """All of its own; those of a former job with its id are freed when they are pruned."""
@@ -258,10 +275,26 @@ class Submits(Base):
         """Else the second key would be free, and its job bought again."""
         one = self.owner()
         made(one, begun(one, "k"), key="k")
-        number = begun(one, "other")
+        number = one.begin(ORIGIN, "clip", {"prompt": "a lake"}, key="other")
+        assert isinstance(number, int)
         one.lost(number, "reset")
         assert not one.adopt(number, ONE, {})
         assert [each.key for each in one.submits()] == ["other"]
+
+    def test_a_merged_submit_is_adopted_as_the_job_of_another_key(self) -> None:
+        """Its fields are equal. Both keys are the job then, also if it has ended."""
+        one, two = self.owner(), self.owner()
+        made(one, begun(one, "k"), key="k")
+        for key in ("other", "late"):
+            number = begun(two, key)
+            two.lost(number, "reset")
+            assert (one.adopt(number, ONE, {}), one.adopt(number, ONE, {})) == (True, False)
+            one.end([saved(ONE, done=True)])
+        [job] = two.jobs()
+        assert [two.keyed("acme", key) for key in ("k", "other", "late")] == [
+            replace(job, key=key) for key in ("k", "other", "late")
+        ]
+        assert (job.key, two.submits()) == ("k", [])
 
     def test_a_job_that_was_adopted_by_mistake_gives_its_submit_away(self) -> None:
         """The key moves in one step, so it is never free; the wrong job stays, as one that was only waited for."""
