@@ -631,7 +631,8 @@ class Mute(Exception):
 
 BORNE = [
     Mute(), Mine("x"), ValueError(), StopIteration(), StopAsyncIteration(), RecursionError(), MemoryError(),
-    AssertionError(), ConnectionResetError(), TimeoutError(), vidpoll.JobFailed("not really"), vidpoll.UsageError("no"), UserWarning(),
+    AssertionError(), ConnectionResetError(), TimeoutError(), vidpoll.JobFailed("not really"), vidpoll.UsageError("no"),
+    UserWarning(),
 ]  # fmt: skip
 
 
