@@ -160,6 +160,7 @@ def test_a_submit_that_the_provider_has_merged_is_adopted_as_printed(desk: Desk)
         [],
     )
     assert [desk.once(key, script=[])[:2] for key in ("k1", "k2")] == [(0, [REF])] * 2
+    assert desk.adopt(REF, "--key", "k2")[2][0] == "acme:j1 is kept as the job of its submit already"
 
 
 def test_a_job_that_wait_has_kept_gets_the_key(desk: Desk) -> None:
