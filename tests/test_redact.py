@@ -398,6 +398,7 @@ def test_a_value_that_cannot_be_printed() -> None:
     """Rule 7: a plugin's exception may fail in its own __str__."""
     assert redact.text(Mute()) == "Mute"
     assert redact.trace(Mute()) == "Mute: Mute\n"
+    assert redact.error(Mute()) == "Mute"
 
 
 def test_a_trace_shows_where_and_no_key() -> None:

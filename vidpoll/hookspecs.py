@@ -18,9 +18,9 @@ A wait calls the hooks in this order, between one `vidpoll_began` and one `vidpo
 4. once, at the end: `vidpoll_completed`, or `vidpoll_failed` (failed, cancelled, expired), or, if vidpoll stopped
    polling and the outcome is unknown, `vidpoll_gave_up`, which is not a failure.
 
-An implementation that raises is logged under its plugin's name and shown as a RuntimeWarning; the other implementations
-are still called, and the wait continues. SystemExit and KeyboardInterrupt pass. An implementation that hangs holds up
-the wait: hand slow work to a thread of your own.
+An implementation that raises is logged under its plugin's name and shown as a RuntimeWarning; the other
+implementations are still called, and the wait continues. What is no Exception passes (SystemExit, KeyboardInterrupt).
+One that hangs holds up the wait: hand slow work to a thread of your own.
 
 To have your own hooks called in every program and every command, install them. Two files in a folder are enough:
 

@@ -198,7 +198,8 @@ def store(value: str) -> str:
 
 def error(raised: BaseException) -> str:
     """The kind and the text of an exception, on one line."""
-    return text(f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__)
+    kind, said = type(raised).__name__, _as_text(raised)
+    return text(f"{kind}: {said}" if said not in ("", kind) else kind)
 
 
 def trace(error: BaseException) -> str:

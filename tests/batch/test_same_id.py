@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from batch_runs import Night, Server, night
 
+from vidpoll.events import Completed
 from vidpoll.model import Response
 from vidpoll.testing import FakeClock
 
 EQUAL = [{"key": key, "prompt": "a lake"} for key in "ab"]
 UNEQUAL = [{"key": key, "prompt": key} for key in "ab"]
+FOUR = [{"key": key, "prompt": key} for key in "abcd"]
 
 
 @dataclass
@@ -64,6 +66,15 @@ def test_a_running_row_whose_id_is_given_to_an_unequal_one_has_failed(tmp_path: 
     ]
     assert list(night(tmp_path, server=server).batch(UNEQUAL)) == []
     assert server.sent == ["a", "b"]
+
+
+def test_a_replaced_row_is_not_polled_any_more(tmp_path: Path, server: Server) -> None:
+    """Only a request that is under way at that moment still ends. The verdict is that of the last row, once."""
+    n, heard = night(tmp_path, server=server), []
+    results = {row.key: row.state for row in n.batch(FOUR, on_event=heard.append)}
+    assert results == {"a": "failed", "b": "failed", "c": "failed", "d": "completed"}
+    assert [event.ref for event in heard if isinstance(event, Completed)] == ["shop:n1"]
+    assert [job.ref for hook, job, event in n.ears.heard if str(event) == "shop:n1 answered: done"] == ["shop:n1"]
 
 
 def test_a_completed_row_keeps_its_video_when_its_id_is_given_anew(tmp_path: Path, server: Server) -> None:

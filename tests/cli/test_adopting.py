@@ -160,6 +160,7 @@ def test_a_submit_that_the_provider_has_merged_is_adopted_as_printed(desk: Desk)
         [],
     )
     assert [desk.once(key, script=[])[:2] for key in ("k1", "k2")] == [(0, [REF])] * 2
+    assert desk.adopt(REF, "--key", "k2")[2][0] == "acme:j1 is kept as the job of its submit already"
 
 
 def test_a_job_that_wait_has_kept_gets_the_key(desk: Desk) -> None:
@@ -252,9 +253,48 @@ def test_a_deleted_job_says_that_its_key_is_free(desk: Desk) -> None:
         desk.once(key, [{"id": key}])
         desk("wait", ref, "--timeout", "0", "--quiet", script=[answer])
         code, out, err = desk("delete", ref, "--yes", script=[(204, {}, b"")])
-        said = [f"the job had no final state here, so its key {key} may buy again"] if freed else []
+        said = [f"the job had no final state here, so its key {key!r} may buy again"] if freed else []
         assert (code, out, err) == (0, [f"{ref} deleted"], said)
         assert (ref in desk.kept()) is not freed
+
+
+def merged(desk: Desk) -> tuple[int, list[str], list[str]]:
+    """Three equal submits that the provider answers with one id. The balance pays for all."""
+    script = {"/quota": [{"credits": 150}], "": [{"id": "j1", "status": "queued"}] * 3}
+    return desk("submit", "acme", "clip", "prompt=a sea", "--once", "k", "--count", "3", script=script)
+
+
+def test_merged_submits_are_not_bought_again(desk: Desk) -> None:
+    """So the same line needs no balance, and all keys are listed."""
+    assert merged(desk) == (0, [REF] * 3, [])
+    assert desk("submit", "acme", "clip", "prompt=a sea", "--once", "k", "--count", "3") == (0, [REF] * 3, [])
+    assert desk("jobs", "--local")[1] == [f"{AT}  acme:j1 queued, keys k#1, k#2, k#3"]
+    [job] = [json.loads(line) for line in desk("jobs", "--local", "--json")[1]]
+    assert (job["key"], job["keys"]) == ("k#1", ["k#1", "k#2", "k#3"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "script", "said"),
+    [
+        (("jobs", "--local", "--forget", REF), [], "forgot acme:j1, and its keys {} may buy again"),
+        (("delete", REF, "--yes"), [(204, {}, b"")], "no final state here, so its keys {} may buy again"),
+        (("resume", "--quiet"), [MISSING] * 20, "which frees its keys {} to buy again"),
+    ],
+)
+def test_all_keys_of_a_job_are_freed(desk: Desk, argv: tuple[str, ...], script: Any, said: str) -> None:
+    """And each message names them."""
+    merged(desk)
+    assert said.format("'k#1', 'k#2', 'k#3'") in "".join(desk(*argv, script=script)[2])
+
+
+def test_all_keys_of_a_job_that_has_ended_are_freed(desk: Desk) -> None:
+    """When another state is wanted, and by its date."""
+    merged(desk)
+    desk("resume", "--quiet", script=[BROKEN])
+    said = desk("status", REF, script=[DONE])[2][0]
+    assert said.endswith("(the first frees its keys 'k#1', 'k#2', 'k#3', which may then buy again)")
+    said = desk("jobs", "--local", "--forget-before", "2028-01-01")[2][0]
+    assert said == "forgot 1 job that ended before; 3 keys may buy again"
 
 
 def test_the_jobs_that_are_skipped_are_forgotten_by_one_line(desk: Desk) -> None:

@@ -615,6 +615,17 @@ def test_a_part_that_was_replaced_meanwhile_is_not_saved(target: Path, name: str
     assert (target.parent / name).read_bytes() == b"theirs"
 
 
+def test_a_part_that_was_cut_meanwhile_is_not_saved(target: Path) -> None:
+    """By another program; the next call goes on from what is there."""
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        os.truncate(part.path, 1)
+        with pytest.raises(OSError, match=r"another program has changed v\.mp4\.part"):
+            part.commit(target, overwrite=False)
+    assert not target.exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="there are no such owners")
 @pytest.mark.parametrize("theirs", ["v.mp4.part", "v.mp4.part.json"])
 def test_what_another_user_left_is_not_gone_on_with(target: Path, monkeypatch: pytest.MonkeyPatch, theirs: str) -> None:

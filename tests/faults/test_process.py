@@ -622,9 +622,17 @@ def raising(error: BaseException) -> Any:
     return Raising()
 
 
+class Mute(Exception):
+    """It cannot even be printed."""
+
+    def __str__(self) -> str:
+        raise IndexError
+
+
 BORNE = [
-    Mine("x"), ValueError(), StopIteration(), StopAsyncIteration(), RecursionError(), MemoryError(), AssertionError(),
-    ConnectionResetError(), TimeoutError(), vidpoll.JobFailed("not really"), vidpoll.UsageError("no"), UserWarning(),
+    Mute(), Mine("x"), ValueError(), StopIteration(), StopAsyncIteration(), RecursionError(), MemoryError(),
+    AssertionError(), ConnectionResetError(), TimeoutError(), vidpoll.JobFailed("not really"), vidpoll.UsageError("no"),
+    UserWarning(),
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from acme_provider import ACME, BROKEN, DONE, DRAWING, REF, SAVING, UNAVAILABLE, brief, talk
 
 import vidpoll
+
+DEEP: list[Any] = []
+DEEP.append(DEEP)
 
 
 @pytest.mark.parametrize("body", [DRAWING, json.dumps(DRAWING), json.dumps(DRAWING).encode()])
@@ -61,6 +65,9 @@ def test_a_verdict_that_is_not_confirmed_moves_nothing() -> None:
         ({**DRAWING, "id": "j2"}, vidpoll.ForeignAnswer),
         ({**DONE, "id": "j2"}, vidpoll.ForeignAnswer),
         ({**DRAWING, "note": "x" * 5_000_000}, vidpoll.Malformed),
+        ({**DRAWING, "cost": Decimal(3)}, vidpoll.Malformed),
+        ({**DRAWING, "deep": DEEP}, vidpoll.Malformed),
+        ('{"x": "\ud800"', vidpoll.Malformed),
         (7, vidpoll.UsageError),
     ],
 )

@@ -191,14 +191,13 @@ def test_a_client_that_is_closed_between_two_requests_of_a_submit(
         assert found == (([], [(REF,)]) if named else ([True], []))
 
 
-def test_ctrl_c_right_after_the_commit_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of the submit is not known to anybody, and nothing was sent."""
-    t, submits = talk([SUBMITTED], store=path), []
+def interrupt_next_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Ctrl-C right after the next commit, and after `act`."""
     transaction = SqliteStore._transaction
 
     class Interrupted:
         def __init__(self, *args: Any, **options: Any) -> None:
-            self.inner = transaction(t.client._keeper.store, *args, **options)  # type: ignore[union-attr,arg-type]
+            self.inner = transaction(*args, **options)
 
         def __enter__(self) -> Any:
             return self.inner.__enter__()
@@ -206,13 +205,38 @@ def test_ctrl_c_right_after_the_commit_leaves_nothing(path: Path, monkeypatch: p
         def __exit__(self, *error: Any) -> None:
             self.inner.__exit__(*error)
             monkeypatch.setattr(SqliteStore, "_transaction", transaction)
-            submits.append(len(on_record(path)))
+            act()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(SqliteStore, "_transaction", Interrupted)
+    monkeypatch.setattr(SqliteStore, "_transaction", lambda *args, **options: Interrupted(*args, **options))  # noqa: PLW0108 - a method
+
+
+def test_ctrl_c_right_after_the_commit_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of the submit is not known to anybody, and nothing was sent."""
+    t, submits = talk([SUBMITTED], store=path), []
+    interrupt_next_commit(monkeypatch, lambda: submits.append(len(on_record(path))))
     with pytest.raises(KeyboardInterrupt, match="nothing was sent"):
         submit(t, "order-42")
     assert (submits, on_record(path)) == ([1], [])
+
+
+def test_ctrl_c_before_a_submit_is_repeated_leaves_its_outcome_unknown(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after the commit. The reason is that of the first try, and the same client may repeat it at once."""
+    request = lambda fields: vidpoll.Request("POST", "/jobs", json=dict(fields))  # noqa: E731
+    operation = replace(ACME.submit["clip"], request=request, key="own_id", honours_key=True)
+    provider, account = replace(ACME, submit={"clip": operation}), vidpoll.Account("acme", key="k" * 20)
+    t = talk([RESET, SUBMITTED], store=path, provider=provider, accounts={"acme": account})
+    t.client._loop.context.patience = 1.0
+    with pytest.raises(vidpoll.SubmitUnknown):
+        submit(t, "order-42")
+    [lost], seen = t.client.store.unknown_submits(), []
+    interrupt_next_commit(monkeypatch, lambda: seen.append(on_record(path)))
+    with pytest.raises(KeyboardInterrupt):
+        submit(t, "order-42")
+    assert (seen, t.client.store.unknown_submits()) == ([[(None,)]], [lost])
+    assert submit(t, "order-42").ref == REF
 
 
 def test_a_batch_that_is_interrupted_in_the_pause(tmp_path: Path) -> None:

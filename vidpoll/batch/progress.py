@@ -17,6 +17,7 @@ from .options import Money, unit_of
 from .rows import Row
 
 if TYPE_CHECKING:
+    from ..polling.task import Task
     from .lanes import Lane
 
 UNDER_WAY = ("submitting", "running", "fetching", "elsewhere")
@@ -72,6 +73,8 @@ class RowRun:
     lane: Lane = field(init=False, repr=False)
     open: ExitStack | None = None
     """What must be closed once its job has ended: the hooks' wait, and the lease."""
+    task: Task | None = field(default=None, repr=False)
+    """The watch of its job."""
 
     @property
     def key(self) -> str:
@@ -79,7 +82,7 @@ class RowRun:
 
     def close(self) -> None:
         """Close what is open, because the job has ended or is no longer followed."""
-        opened, self.open = self.open, None
+        opened, self.open, self.task = self.open, None, None
         if opened is not None:
             opened.close()
 

@@ -128,6 +128,16 @@ class Runner(Rows):
             self._wake_at = min((lane.wake(now) for lane in self.lanes.values()), default=math.inf)
         self._changed = False
         fresh, self._fresh = self._fresh, []
+        return self._without_replaced(run, fresh) if self._replaced else fresh
+
+    def _without_replaced(self, run: Run, fresh: Sequence[Task]) -> Sequence[Task]:
+        """End the watches of replaced rows; one whose request is under way ends after the response. Returns the rest.
+
+        They end before the new watches begin, so that a list that polls the id polls it for the new watch.
+        """
+        run.let_go(self._replaced)
+        fresh = [task for task in fresh if task not in self._replaced]
+        self._replaced = [task for task in self._replaced if task in run.tasks]
         return fresh
 
     def _hopeful(self, lane: Lane) -> bool:

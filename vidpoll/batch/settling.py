@@ -126,6 +126,8 @@ class Rows:
         """Whether the limit of jobs is reached."""
         self.files = Background(host.loop, host.state, host.keeper.tell, parallel=PARALLEL, deadline=None)
         self._fresh: list[Task] = []
+        self._replaced: list[Task] = []
+        """Watches of rows whose id now belongs to another row."""
         self._jobs: dict[str, RowRun] = {}
         self._elsewhere: set[RowRun] = set()
         self._unsaved = 0
@@ -201,6 +203,7 @@ class Rows:
         if task is None:
             self._verdict(row)
         else:
+            row.task = task
             self._fresh.append(task)
 
     def _in_use(self, job: Job, row: RowRun) -> bool:
@@ -215,6 +218,7 @@ class Rows:
             return True
         other.cost = self._cost(other, paid=True)
         other.problem = f"the server has given the id of its job, {job.ref}, to the row {row.key}"
+        self._replaced += [other.task] if other.task else []
         other.close()
         self._end(other, "failed")
         return False

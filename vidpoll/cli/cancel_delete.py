@@ -12,6 +12,7 @@ import vidpoll
 
 from .again import advised, again
 from .context import Arguments, Command, Context, as_json, bounded, is_there, references, store, store_of
+from .job_keys import key_words, keys_of
 from .output import COMPLETED, NOT_COMPLETED, error_object, first_that_applies
 
 _DONE = {"cancel": "cancelled", "delete": "deleted"}
@@ -64,7 +65,7 @@ def _end(role: str, args: Arguments, context: Context) -> int:
 def _let_go(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: Context) -> None:
     """Forget a deleted job without a kept verdict: none will arrive, and `vidpoll resume` would poll for ever.
 
-    Its key is free then, which is printed.
+    Its keys are free then, which is printed.
     """
     path = store_of(args)
     if path is None or not is_there(path):
@@ -72,9 +73,10 @@ def _let_go(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: 
     with suppress(vidpoll.StoreError):  # the job is deleted anyway
         kept = client.store.get(job)
         if kept is not None and not kept.job.final:
+            keys = key_words(keys_of(client, kept))
             client.store.drop(job)
-            if kept.key:
-                context.out.error(f"the job had no final state here, so its key {kept.key} may buy again")
+            if keys:
+                context.out.error(f"the job had no final state here, so its {keys} may buy again")
 
 
 def _came(role: str, job: vidpoll.Job, line: str) -> str:

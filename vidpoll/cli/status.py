@@ -13,6 +13,7 @@ import vidpoll
 from .again import advised, again
 from .context import Arguments, Command, Context, as_json, bounded, reads, references, store, store_of
 from .deadline import Deadline
+from .job_keys import key_words, keys_of
 from .output import COMPLETED, NOT_COMPLETED, UNKNOWN, first_that_applies, iso, job_object, status_line
 from .waiting import REF
 
@@ -104,7 +105,8 @@ class _Status:
     def _other_verdict(self, job: vidpoll.Job, kept: vidpoll.KeptJob) -> None:
         forget, wait = again(self.args, "jobs --local", forget=job.ref), again(self.args, "wait", job.ref)
         was = f"the store has it as {kept.job.state}, since {iso(kept.ended_at)}"
-        frees = f" (the first frees its key {kept.key!r}, which may then buy again)" if kept.key else ""
+        keys = key_words(keys_of(self.client, kept))
+        frees = f" (the first frees its {keys}, which may then buy again)" if keys else ""
         self.context.out.error(f"{job.ref}: {was}. To keep the new state instead: {forget}, then {wait}{frees}")
 
 

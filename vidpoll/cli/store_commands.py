@@ -9,7 +9,7 @@ import argparse
 import contextlib
 import re
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from .context import (
     unusable,
 )
 from .deadline import Deadline
+from .job_keys import key_words, keys_of
 from .lost_submits import by_address, show, submit_name
 from .named_accounts import check_named
 from .output import COMPLETED, INTERRUPTED, UNKNOWN, counted, first_that_applies, iso, job_object, status_line
@@ -127,12 +128,12 @@ def _resume(args: Arguments, context: Context) -> int:
         refs = {each.ref for each in unfinished}
         late = {*args.adopt, *(each.ref for each in wanted)} - refs
         unfinished += [each for each in client.store.jobs() if each.ref in late] if late else []
-        lost = client.store.unknown_submits()
+        lost, keys = client.store.unknown_submits(), _keys_by_ref(client)
     codes = show(by_address(lost, args, context, trusted), args, context, deadline)
     asked = [each for each in unfinished if trusted.address(each.ref, each.origin.provider, each.origin.base_url)]
     codes += [UNKNOWN] * bool(trusted.left)
     if len(asked) < len(unfinished):
-        context.out.error(_forgetting([each for each in unfinished if each not in asked], args))
+        context.out.error(_forgetting([each.ref for each in unfinished if each not in asked], keys, args))
     groups = _groups(asked)
     if groups:
         polled = {each.ref for each in asked if each.ref in args.adopt and (each.ended_at or 0.0) >= began}
@@ -173,11 +174,11 @@ def _ends_submits(client: vidpoll.Client, args: Arguments, context: Context, tru
     return True
 
 
-def _forgetting(skipped: Sequence[vidpoll.KeptJob], args: Arguments) -> str:
+def _forgetting(skipped: Sequence[str], keys_by_ref: Mapping[str, Sequence[str]], args: Arguments) -> str:
     """How to forget jobs that are skipped, for example those of a simulator that has ended; what that frees."""
-    keys = ", ".join(each.key for each in skipped if each.key)
+    keys = ", ".join(key for ref in skipped for key in keys_by_ref.get(ref, []))
     frees = f"; this frees the keys {keys}, which may then buy again" if keys else ""
-    line = again(args, "jobs --local", forget=[each.ref for each in skipped])
+    line = again(args, "jobs --local", forget=list(skipped))
     return f"to forget {counted(len(skipped), 'skipped job')} (nothing changes at the provider{frees}): {line}"
 
 
@@ -345,21 +346,24 @@ def local_jobs(args: Arguments, context: Context) -> int:
         return COMPLETED
     with _stored(args, context) as client:
         if args.forget_before is not None:
-            keys = _keys(client)
+            keys = client.store.keys()
             gone = counted(client.store.prune(args.forget_before), "job")
-            freed = len(keys - _keys(client))
+            freed = len(keys.keys() - client.store.keys().keys())
             more = f"; {counted(freed, 'key')} may buy again" if freed else ""
             context.out.error(f"forgot {gone} that ended before{more}")
         for ref in args.forget:
             there = client.store.get(ref)
+            freed_keys = key_words(keys_of(client, there)) if there else ""
             client.store.drop(ref)
-            more = f", and its key {there.key!r} may buy again" if there is not None and there.key else ""
+            more = f", and its {freed_keys} may buy again" if freed_keys else ""
             said = f"forgot {ref}{more}" if there else f"{ref} is not kept here: there was nothing to forget"
             context.out.error(said)
         kept = client.store.jobs(last=args.limit + 1) if args.name is None else client.store.jobs()
         kept = [each for each in kept if args.name in (None, each.origin.account)]
+        by_ref = _keys_by_ref(client)
         for each in kept[-args.limit :]:
-            context.out.json(_kept_object(each)) if args.json else context.out.line(_kept_line(each))
+            own = by_ref.get(each.ref, [])
+            context.out.json(_kept_object(each, own)) if args.json else context.out.line(_kept_line(each, own))
         if len(kept) > args.limit:
             context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
         lost = client.store.unknown_submits()
@@ -372,18 +376,21 @@ def local_jobs(args: Arguments, context: Context) -> int:
     return COMPLETED
 
 
-def _keys(client: vidpoll.Client) -> set[tuple[str, str]]:
-    """The keys of the kept jobs, with their accounts."""
-    return {(each.origin.account, each.key) for each in client.store.jobs() if each.key}
+def _keys_by_ref(client: vidpoll.Client) -> dict[str, list[str]]:
+    """The keys of each kept job, sorted."""
+    found: dict[str, list[str]] = {}
+    for (_, key), ref in sorted(client.store.keys().items()):
+        found.setdefault(ref, []).append(key)
+    return found
 
 
-def _kept_line(each: vidpoll.KeptJob) -> str:
+def _kept_line(each: vidpoll.KeptJob, keys: Sequence[str]) -> str:
     untold = "" if each.told_at is not None or each.ended_at is None else " (hooks not called yet)"
-    key = f", key {each.key}" if each.key else ""
+    key = f", key{'s' if len(keys) > 1 else ''} {', '.join(keys)}" if keys else ""
     return f"{iso(each.submitted_at or each.added_at)}  {status_line(each.job, 0.0)}{key}{untold}"
 
 
-def _kept_object(each: vidpoll.KeptJob) -> dict[str, Any]:
+def _kept_object(each: vidpoll.KeptJob, keys: Sequence[str]) -> dict[str, Any]:
     times: Iterable[tuple[str, float | None]] = (
         ("submitted_at", each.submitted_at),
         ("ended_at", each.ended_at),
@@ -391,6 +398,7 @@ def _kept_object(each: vidpoll.KeptJob) -> dict[str, Any]:
     )
     return {
         **job_object(each.job),
+        "keys": keys,
         **{name: iso(at) for name, at in times},
         "provider": each.origin.provider,
         "base_url": each.origin.base_url,

@@ -149,8 +149,8 @@ def _new(args: Arguments, client: vidpoll.Client) -> int:
     """How many of the jobs are not submitted yet."""
     if args.once is None or args.count == 1 or store_of(args) is None:
         return int(args.count)
-    known = {each.key for each in client.store.jobs() if each.origin.account == args.name}
-    return sum(_key(args, number) not in known for number in range(1, args.count + 1))
+    known = client.store.keys()
+    return sum((args.name, _key(args, number)) not in known for number in range(1, args.count + 1))
 
 
 def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int) -> vidpoll.Job:

@@ -22,6 +22,7 @@ from .context import Arguments, Command, Context, as_json, count, references, se
 from .costs import costs, money
 from .deadline import Deadline
 from .heartbeat import Heart
+from .job_keys import key_words, keys_of
 from .output import (
     COMPLETED,
     INTERRUPTED,
@@ -312,14 +313,14 @@ class Wait:
         return UNKNOWN if code_of(error) == UNKNOWN else NOT_COMPLETED
 
     def _leaving_out(self, job: vidpoll.Job) -> str:
-        """How to forget a job that the provider does not know, and what that does to its key."""
-        line = again(self.args, "jobs --local", forget=job.ref)
-        if not job.key:
+        """How to forget a job that the provider does not know, and what that does to its keys."""
+        line, keys = again(self.args, "jobs --local", forget=job.ref), keys_of(self.client, job)
+        if not keys:
             return f". To leave this job out from now on: {line}"
-        other = again(self.args, "resume", adopt=f"{job.account}:ID", key=job.key)
+        other = again(self.args, "resume", adopt=f"{job.account}:ID", key=job.key or keys[0])
         return (
             f". If the wrong job was adopted, adopt the right one: {other}. To leave this job out from now on, which "
-            f"frees its key {job.key!r} to buy again: {line}"
+            f"frees its {key_words(keys)} to buy again: {line}"
         )
 
     def _as_kept(self, job: vidpoll.Job) -> str:

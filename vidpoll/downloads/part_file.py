@@ -173,6 +173,8 @@ class PartFile:
             assert self._held is not None
             if not (_same(file, self.path) and _same(self._held, self.note)):
                 raise OSError(errno.ESTALE, f"{self.path.name} was moved or replaced meanwhile")
+            if os.fstat(file.fileno()).st_size != self.offset:
+                raise OSError(errno.ESTALE, f"another program has changed {self.path.name}")
             _synced(file.fileno())
             self._close()
         self.whole = True

@@ -319,11 +319,11 @@ def pushed(
 ) -> Snapshot | UnknownStatus | None:
     """What a webhook's body says about a job; None if the job must be polled instead. Raises AnswerError."""
     operation = account.provider.status
-    raw = json.dumps(body).encode() if isinstance(body, Mapping) else body.encode() if isinstance(body, str) else body
-    if not isinstance(raw, (bytes, bytearray)):
+    if not isinstance(body, (bytes, bytearray, str, Mapping)):
         raise UsageError(f"{job.ref}: the pushed body must be bytes, str or a dict, got {type(body).__name__}", job=job)
+    raw = _pushed_bytes(job, body)
     call = Call(account, operation, build(account, operation, job.id), job.id)
-    pushed_body = Response(200, {"content-type": "application/json"}, bytes(raw))
+    pushed_body = Response(200, {"content-type": "application/json"}, raw)
     reason = f"it has more than {operation.max_body:,} bytes"
     value: Snapshot | Fault | None = None
     if len(raw) <= operation.max_body:
@@ -345,6 +345,18 @@ def pushed(
         named = redact.text(value.job_id, limit=80)
         raise ForeignAnswer(f"{job.ref}: the pushed body is about another job, {named!r}", job=job, named=value.job_id)
     return value
+
+
+def _pushed_bytes(job: Job, body: bytes | bytearray | str | Mapping[str, Any]) -> bytes:
+    if isinstance(body, Mapping):
+        try:
+            body = json.dumps(body)
+        except (TypeError, ValueError, RecursionError) as error:
+            said = (
+                f"{job.ref}: the pushed dict cannot be written as JSON ({type(error).__name__}): pass the body's bytes"
+            )
+            raise Malformed(said, job=job) from None
+    return body.encode("utf-8", "replace") if isinstance(body, str) else bytes(body)
 
 
 def receive_pushed(job: Job, said: Snapshot | UnknownStatus, at: float) -> tuple[Event, ...]:

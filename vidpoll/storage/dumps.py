@@ -35,7 +35,7 @@ def load(data: Mapping[str, Any]) -> Job:
     Raises UsageError for anything else, and for a dump of a newer vidpoll in another format.
     """
     if not isinstance(data, Mapping) or not {"v", "ref", "phase"} <= {*data}:
-        raise UsageError(f"load: data must be the result of vidpoll.dump(job), got {redact.text(repr(data), limit=60)}")
+        raise UsageError(f"load: data must be the result of vidpoll.dump(job), got another {type(data).__name__}")
     ref, key, v = data["ref"], data.get("key", ""), data["v"]
     if not isinstance(ref, str) or not isinstance(key, str):
         raise UsageError(

@@ -56,6 +56,14 @@ class JobStore:
         """A kept job with all its data; None if it is not kept."""
         return self._store.get(_ref(job))
 
+    def keys(self, job: Job | str | None = None) -> dict[tuple[str, str], str]:
+        """The keys of all jobs, or those of one job, as (account, key), with the reference of each key's job.
+
+        A job has several keys if its provider has merged equal submits. The keys of one job are those that `drop`
+        frees. The reference is "" for the key of a former job whose id the server has given to another job.
+        """
+        return self._store.keys(None if job is None else _ref(job))
+
     def hearing(self, job: Job | str) -> bool:
         """Note that a verdict for which a hook returned LATER is being processed.
 

@@ -54,6 +54,17 @@ def early(db: sqlite3.Connection, number: int, job: KeptJob) -> bool:
     return row is not None
 
 
+def of(db: sqlite3.Connection, ref: str | None) -> dict[tuple[str, str], str]:
+    """The keys of a job, or of all jobs, as (account, key), with the job's reference; "" for a former job."""
+    of_jobs = "SELECT account, key, ref FROM jobs WHERE key IS NOT NULL"
+    others = "SELECT account, key, CASE WHEN ended_at IS NULL THEN ref ELSE '' END AS ref FROM keys"
+    if ref is None:
+        rows = db.execute(f"{of_jobs} UNION ALL {others}")
+    else:
+        rows = db.execute(f"{of_jobs} AND ref = ? UNION ALL {others} WHERE ref = ? AND ended_at IS NULL", (ref, ref))
+    return {(row["account"], row["key"]): row["ref"] for row in rows}
+
+
 def give_way(db: sqlite3.Connection, job: KeptJob, before: float, now: float) -> None:
     """Drop another job that was kept under this reference up to `before`, but none of its keys.
 

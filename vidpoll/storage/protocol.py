@@ -277,6 +277,14 @@ class Store(Protocol):
         """
         ...
 
+    def keys(self, ref: str | None = None) -> dict[tuple[str, str], str]:
+        """All keys of jobs, as (account, key), with the reference of the job that each key belongs to now.
+
+        The reference is "" for the key of a former job, whose id belongs to another job now (see `submitted`). With
+        `ref`, only the keys of that job: those that `drop` frees.
+        """
+        ...
+
     def refused(self, number: int) -> None:
         """Record that nothing was bought: the submit is dropped, and its key is free."""
         ...

@@ -447,6 +447,8 @@ def _parsed(ref: str, kept: Mapping[str, Any]) -> JobState:
     if said is None:
         return known
     told = {name: said[name] for name in _SAID}
+    if not isinstance(told["assets_due"], bool):
+        raise ValueError("assets_due is not true or false")
     return known._replace(snapshot=Snapshot(**told, assets=known.assets, problem=known.problem, cost=known.cost))
 
 

@@ -13,7 +13,7 @@ import dataclasses
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import StoreError
@@ -258,7 +258,7 @@ class SqliteStore(Leasing, Store):
         """
         number = int.from_bytes(os.urandom(6), "big")  # random: not that of a dropped one or a backup
         account, key = origin.account, key if order is None else order.key
-        with self._dropped_if_interrupted(number), self._transaction(full=True) as db:
+        with _undone_if_interrupted(lambda: self.refused(number)), self._transaction(full=True) as db:
             found = self._keyed(db, account, key) if key else None
             if found is None:
                 self._check_home()
@@ -276,24 +276,12 @@ class SqliteStore(Leasing, Store):
             )
         return number
 
-    @contextlib.contextmanager
-    def _dropped_if_interrupted(self, number: int) -> Iterator[None]:
-        """Drop a submit if Ctrl-C follows its commit: its number is not returned, so it is not sent."""
-        try:
-            yield
-        except Exception:
-            raise
-        except BaseException:
-            with contextlib.suppress(StoreError):
-                self.refused(number)
-            raise
-
     def begin_again(self, earlier: Submission) -> int | Submission:
         """Record that a submit of unknown outcome is about to be sent again; return its number.
 
         Returns `earlier` if it must not be sent: another process sends it by now, or it was adopted or dismissed.
         """
-        with self._transaction(full=True) as db:
+        with _undone_if_interrupted(lambda: self._unbegun(earlier)), self._transaction(full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (earlier.number,)).fetchone()
             if row is None or not self._lost(row):
                 return earlier
@@ -301,9 +289,19 @@ class SqliteStore(Leasing, Store):
             db.execute("UPDATE submits SET owner = ?, reason = NULL WHERE number = ?", (self.owner, earlier.number))
         return earlier.number
 
+    def _unbegun(self, earlier: Submission) -> None:
+        """Restore the reason of a submit that we have begun again, but not sent."""
+        with self._transaction(full=True) as db:
+            ours = "number = ? AND owner = ? AND reason IS NULL"
+            db.execute(f"UPDATE submits SET reason = ? WHERE {ours}", (earlier.reason, earlier.number, self.owner))
+
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
         """The job or the submit that has the key; None if the key is free. A submit under way has an empty `reason`."""
         return self._asked(lambda db: self._keyed(db, account, key))
+
+    def keys(self, ref: str | None = None) -> dict[tuple[str, str], str]:
+        """All keys of jobs, as (account, key), with the job's reference ("" for a former job); or those of one job."""
+        return self._asked(lambda db: keys.of(db, ref))
 
     def _keyed(self, db: sqlite3.Connection, account: str, key: str) -> KeptJob | Submission | None:
         job = keys.job_of(db, account, key)
@@ -451,3 +449,16 @@ class SqliteStore(Leasing, Store):
             lambda row: WantedFiles(row["ref"], row["target"], tuple(row["kinds"].split(","))),
             "SELECT ref, target, kinds FROM files ORDER BY at, rowid",
         )
+
+
+@contextlib.contextmanager
+def _undone_if_interrupted(undo: Callable[[], object]) -> Iterator[None]:
+    """Undo the begin of a submit if Ctrl-C follows its commit: its number is not returned, so it is not sent."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        with contextlib.suppress(StoreError):
+            undo()
+        raise

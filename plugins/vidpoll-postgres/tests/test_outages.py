@@ -127,6 +127,36 @@ def test_what_must_not_be_repeated_says_so(store: PostgresStore, kept: bool, mon
     assert store.submits() == ([] if kept else [lost])
 
 
+def interrupt_next_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C right after the next commit."""
+    real = psycopg.Connection.execute
+
+    def execute(connection: psycopg.Connection, query: Any, *values: Any) -> Any:
+        done = real(connection, query, *values)
+        if query == b"COMMIT":
+            monkeypatch.setattr(psycopg.Connection, "execute", real)
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+
+
+def test_ctrl_c_right_after_the_commit_of_a_submit(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was sent: the first try is dropped, and a repeated one has an unknown outcome, as before."""
+    interrupt_next_commit(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        store.begin(ACME, "clip", {}, key="k")
+    number = store.begin(ACME, "clip", {}, key="k")
+    assert isinstance(number, int)
+    store.lost(number, "reset")
+    [lost] = store.submits()
+    interrupt_next_commit(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        store.begin_again(lost)
+    assert store.submits() == [lost]
+    assert store.begin_again(lost) == number
+
+
 def test_a_short_outage_is_waited_for(free: Postgres) -> None:
     """A server that was stopped at once and comes again has lost nothing that was durable."""
     store = PostgresStore(free.url())

@@ -53,6 +53,17 @@ def early(db: Transaction, number: int, job: KeptJob) -> bool:
     return row is not None
 
 
+def of(db: Transaction, ref: str | None) -> dict[tuple[str, str], str]:
+    """The keys of a job, or of all jobs, as (account, key), with the job's reference; "" for a former job."""
+    of_jobs = "SELECT account, key, ref FROM vidpoll.jobs WHERE key IS NOT NULL"
+    others = "SELECT account, key, CASE WHEN ended_at IS NULL THEN ref ELSE '' END AS ref FROM vidpoll.keys"
+    if ref is None:
+        rows = db.rows(f"{of_jobs} UNION ALL {others}")
+    else:
+        rows = db.rows(f"{of_jobs} AND ref = %s UNION ALL {others} WHERE ref = %s AND ended_at IS NULL", ref, ref)
+    return {(row["account"], row["key"]): row["ref"] for row in rows}
+
+
 def give_way(db: Transaction, job: KeptJob, before: float) -> None:
     """Drop another job that was stored under this reference up to `before`, but none of its keys.
 

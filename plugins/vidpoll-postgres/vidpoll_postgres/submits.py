@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from vidpoll.errors import StoreError
@@ -52,14 +52,8 @@ class Submits(Presence):
                 db.run(_BEGIN, *row, db.now, self.owner, key or None)
             return number if found is None else found
 
-        try:
+        with _undone_if_interrupted(lambda: self.refused(number)):
             return self._ask(begin, durable=True)
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C, perhaps after the commit: its number is not returned, so it is not sent
-            with contextlib.suppress(StoreError):
-                self.refused(number)
-            raise
 
     def begin_again(self, earlier: Submission) -> int | Submission:
         """Store that a submit of unknown outcome is about to be sent again; its number, or `earlier` if that fails."""
@@ -72,11 +66,21 @@ class Submits(Presence):
             db.run(sql, self.owner, earlier.number)
             return earlier.number
 
-        return self._ask(begin_again, durable=True, again=False)
+        with _undone_if_interrupted(lambda: self._unbegun(earlier)):
+            return self._ask(begin_again, durable=True, again=False)
+
+    def _unbegun(self, earlier: Submission) -> None:
+        """Restore the reason of a submit that this store has begun again, but not sent."""
+        sql = "UPDATE vidpoll.submits SET reason = %s WHERE number = %s AND owner = %s AND reason IS NULL"
+        self._ask(lambda db: db.run(sql, earlier.reason, earlier.number, self.owner), durable=True)
 
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
         """What has the key: a job, or a submit (`reason` is empty while it is in progress); None if the key is free."""
         return self._ask(lambda db: self._keyed(db, account, key))
+
+    def keys(self, ref: str | None = None) -> dict[tuple[str, str], str]:
+        """All keys of jobs, as (account, key), with the job's reference ("" for a former job); or those of one job."""
+        return self._ask(lambda db: keys.of(db, ref))
 
     def _lock_key(self, db: Transaction, account: str, key: str) -> KeptJob | Submission | None:
         """What has a key; no other process can take the key until the end of the transaction."""
@@ -202,3 +206,16 @@ class Submits(Presence):
     def in_flight(self, account: str) -> int:
         """The number of an account's jobs without a verdict, and of its submits in progress or of unknown outcome."""
         return self._ask(lambda db: ledger.in_flight(db, account))
+
+
+@contextlib.contextmanager
+def _undone_if_interrupted(undo: Callable[[], object]) -> Iterator[None]:
+    """Undo the begin of a submit if Ctrl-C follows its commit: its number is not returned, so it is not sent."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        with contextlib.suppress(StoreError):
+            undo()
+        raise

@@ -120,6 +120,7 @@ class Submits(Base):
             found = [two.keyed("acme", key) for key in ("k", "other")]
             assert found == [replace(job, key=key) for key in ("k", "other")]
             assert found == [one.begin(ORIGIN, "clip", {}, key=key) for key in ("k", "other")]
+            assert two.keys() == two.keys(ONE) == {("acme", "k"): ONE, ("acme", "other"): ONE}
         assert (job.job.state, two.in_flight("acme")) == ("completed", 0)
         assert one.wanted() == [WantedFiles(ONE, "/clips", ("video",))]
 
@@ -189,10 +190,13 @@ class Submits(Base):
         for key in ("k", "other"):
             made(one, begun(one, key), key=key)
         keys = ("former", "k", "other")
+        assert one.keys() == {("acme", "former"): "", ("acme", "k"): ONE, ("acme", "other"): ONE}
+        assert (one.keys(ONE), one.keys(TWO)) == ({("acme", "k"): ONE, ("acme", "other"): ONE}, {})
         one.drop(ONE, strange=True)
         assert [one.keyed("acme", key) is None for key in keys] == [False, False, False]
         one.drop(ONE)
         assert [one.keyed("acme", key) is None for key in keys] == [False, True, True]
+        assert (one.keys(), one.keys(ONE)) == ({("acme", "former"): ""}, {})
         one.drop(ONE)
         assert (one.prune(NOW), one.keyed("acme", "former") is None) == (0, False)
         assert (one.prune(NOW + 1), one.keyed("acme", "former")) == (0, None)
