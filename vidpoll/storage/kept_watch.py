@@ -30,7 +30,7 @@ class KeptWatch(Watch):
     def leased_by_other(self, context: Context) -> Step | None:
         held = self._keeper.holds(self.job.ref)
         mine, taken = self._keeper.lease(self.job, 0.0)
-        if mine and held:
+        if mine and held and not self.job.final:
             return None
         events, self._version = self._keeper.catch_up(self.job, self._version)
         if self.job.final:
