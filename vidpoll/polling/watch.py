@@ -45,8 +45,8 @@ class Watch(Task):
     """Follows one job to its verdict, or through a single status request (`once`)."""
 
     __slots__ = (
-        "_final", "_foreign", "_hint", "_offset", "_request", "_schedule", "_seen", "_still", "_wordless", "answer", "job",
-        "once", "since", "timeout",
+        "_final", "_foreign", "_hint", "_offset", "_request", "_schedule", "_seen", "_still", "_wordless", "answer",
+        "job", "once", "since", "timeout",
     )  # fmt: skip
 
     job: Job
@@ -126,6 +126,7 @@ class Watch(Task):
 
     def take_up(self, context: Context) -> None:
         """Continue from the previous step, which another process may have made."""
+        self._set_back(context.clock.time())
         steps, now = self.job.known.steps, context.now()
         self._offset = offset = context.clock.time() - now
         if steps.since:
@@ -140,6 +141,14 @@ class Watch(Task):
         if self.job.give_up_at is not None:
             self.deadline = self.job.give_up_at - offset
             self.timeout = round(max(0.0, self.deadline - self.since), 1)
+
+    def _set_back(self, at: float) -> bool:
+        """If the clock is behind the last poll, it was set back: count as if that poll were just now."""
+        known = self.job.known
+        ahead = known.steps.asked_at - at
+        if ahead > 0:
+            self.job.known = known._replace(steps=known.steps.earlier(ahead))
+        return ahead > 0
 
     def leave_off(self, again_at: float | None) -> None:
         """Store in the job what the next step needs. The next step is at `again_at`; None if this was the last."""
@@ -159,11 +168,8 @@ class Watch(Task):
         self.job.known = self.job.known._replace(steps=steps)
 
     def _next_step(self, now: float) -> float:
-        """The earliest time for a poll by the previous steps; at most one gap away, because clocks may differ."""
-        steps = self.job.known.steps
-        if self._offset is None:
-            return now
-        return min(steps.next_at - self._offset, now + max(0.0, steps.next_at - steps.asked_at))
+        """The earliest time for a poll by the previous steps."""
+        return now if self._offset is None else self.job.known.steps.next_at - self._offset
 
     @property
     def ours(self) -> bool:

@@ -42,6 +42,12 @@ class KeptWatch(Watch):
             return Step(events, now + self.account.provider.pacing.floor)
         return Step(events, now) if events else None
 
+    def _set_back(self, at: float) -> bool:
+        moved = super()._set_back(at)
+        if moved and self._keeper.lease(self.job, 0.0)[0]:  # this step may send nothing, and the next one must know
+            self._keeper.change(self.job)
+        return moved
+
     def reserve_slot(self, now: float) -> float:
         return super().reserve_slot(now) if self._keeper.holds(self.job.ref) else now + _SOON
 
