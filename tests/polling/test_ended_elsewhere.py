@@ -81,7 +81,7 @@ class Ender:
 
     @vidpoll.hookimpl
     def vidpoll_stage_changed(self, job: vidpoll.Job) -> None:
-        self._hear("stage_changed", job)
+        self._hear(f"stage {job.stage}", job)
 
     @vidpoll.hookimpl
     def vidpoll_gave_up(self, job: vidpoll.Job) -> None:
@@ -190,10 +190,10 @@ def test_a_poll_whose_response_is_overtaken_returns_it(store: Path | None) -> No
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_hook_ends_the_job_of_a_batchs_row(tmp_path: Path, fails: bool) -> None:
     """The row ends with the job: a batch never waits for a verdict that is known."""
-    ender = Ender("stage_changed", "poll")
+    ender = Ender("stage drawing", "wait")
     n: Night = night(tmp_path, plugins=(ender,))
     ender.client = n.client
-    n.server.seconds = FLOOR
     n.server.fail = lambda prompt, time: {"error": "out of paint"} if fails else None
     batch = n.batch(1, retries=0)
     assert [(row.key, row.state) for row in batch] == [("r1", "failed" if fails else "completed")]
+    assert (ender.name, n.ears.hooks.count("failed"), n.ears.hooks.count("completed")) == ("", fails, not fails)
