@@ -28,6 +28,7 @@ from kept_jobs import NOW, sql
 
 import vidpoll
 from vidpoll.faults import CONFIRMATIONS
+from vidpoll.testing import FakeClock
 
 Move = Callable[[vidpoll.Job], vidpoll.Job]
 
@@ -322,3 +323,19 @@ def test_a_deadline_is_kept(path: Path) -> None:
     kept = t.client.store.get(REF)
     assert kept is not None
     assert kept.job.give_up_at == NOW + STALLED
+
+
+@pytest.mark.parametrize("how", ["same job", "dump", "store"])
+def test_a_clock_that_is_set_back_costs_one_gap(path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The floor holds from the first step by the new time, and then the polls go on as before."""
+    back, kept = 0.0, path if how == "store" else None
+    monkeypatch.setattr(FakeClock, "time", lambda clock: clock.now - back)
+    t, job, seen = talk([QUEUED, UNAVAILABLE, DRAWING, DONE], store=kept), vidpoll.Job(REF), []
+    next_in: float | None = 0.0
+    while next_in is not None and len(seen) < 10:
+        t.clock.now += next_in
+        next_in = t.client.step(REF if kept else job, pacing=vidpoll.Fixed(FLOOR)).next_in
+        seen.append((len(t.wire.sent), next_in))
+        back = 7200.0
+        job = carried(job) if how == "dump" else job
+    assert seen == [(1, FLOOR), (1, FLOOR), (2, FLOOR), (3, FLOOR), (4, None)]

@@ -161,6 +161,16 @@ class Steps(NamedTuple):
     still_since: float | None = None
     """Since when nothing has changed; None once that was reported."""
 
+    def earlier(self, seconds: float) -> Steps:
+        """The same counts, with all their times so many seconds earlier."""
+        return self._replace(
+            since=self.since and self.since - seconds,
+            asked_at=self.asked_at - seconds,
+            next_at=self.next_at - seconds,
+            first_at=self.first_at - seconds,
+            still_since=None if self.still_since is None else self.still_since - seconds,
+        )
+
 
 NO_STEPS = Steps()
 

@@ -57,9 +57,9 @@ def _owner(client: vidpoll.Client, job: vidpoll.Job, args: Arguments) -> Owner |
     if len(named) == 1 and (args.key or args.number is not None or not named[0].key):
         return named[0]
     kept = client.store.get(job)
-    if kept is not None and kept.operation is not None:
-        if (job.account, args.key) in client.store.keys(job) if args.key else not kept.key:
-            return None
+    done = (job.account, args.key) in client.store.keys(job) if args.key else kept is not None and not kept.key
+    if done and kept is not None and kept.operation is not None:
+        return None
     has = [each for each in client.store.jobs() if args.key and _has(each, job.account, args.key)]
     if has and has[0].submitted_at is None:
         return has[0]

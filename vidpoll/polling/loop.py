@@ -22,12 +22,12 @@ from functools import partial
 from itertools import count
 from queue import Queue
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from .. import redact
 from ..clock import Clock
 from ..errors import AnswerError, OutcomeUnknown, UsageError, VidpollError
-from ..events import Completed, Event, Failed
+from ..events import Completed, Event, Failed, GaveUp
 from ..faults import GOOD_HINT, Fault, Misconfigured, NoAnswer
 from ..job import Job
 from ..model import Request, Response
@@ -39,6 +39,7 @@ from .call import Call, cleared, optional
 from .feed import Feed, Nudge, Stop
 from .list_polling import WORTH, ListPolling
 from .task import Context, Planned, Step, Task, WaitQueue
+from .teller import Teller
 from .transcript import Recorder
 from .watch import Watch
 
@@ -51,25 +52,6 @@ BATCH = 16
 """At most this many responses are digested before the loop looks at the plan again."""
 
 Told = Generator[tuple[Job, Event], None, None]
-
-
-class Teller(Protocol):
-    """Calls the hooks, after it has stored what must be on disk before they run."""
-
-    gather: float
-    """Seconds for which verdicts are gathered, so that one commit stores them all; 0: report each one at once."""
-
-    def tell(self, job: Job, event: Event) -> None:
-        """Report one event."""
-        ...
-
-    def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
-        """Report gathered verdicts."""
-        ...
-
-    def save_due(self, now: float) -> float:
-        """Save what has waited long enough; return the monotonic second of the next call."""
-        ...
 
 
 class Loop:
@@ -274,6 +256,9 @@ class Run:
                 yield from self._expire(expired, why)
 
     def _begin(self, task: Task) -> Told:
+        if task.ended_elsewhere() is not None:
+            yield from self.settle(task, Step([]))
+            return
         now = self.loop.now()
         earliest = task.reserve_slot(now)
         if earliest > now:  # another thread has just polled the same job
@@ -449,6 +434,13 @@ class Run:
         self.tasks.pop(task, None)
         task.ended(self)
 
+    def _end(self, task: Task) -> None:
+        """End a task that has no request under way, unless it has ended."""
+        if task in self.tasks:
+            task.planned = None
+            task.account.limiter.leave(task, ended=True)
+            self._over(task)
+
     def _expire(self, task: Task, why: OutcomeUnknown | None = None) -> Told:
         """End a task whose time is over."""
         task.account.limiter.leave(task, ended=True)
@@ -456,21 +448,32 @@ class Run:
         yield from self._tell(task, task.expire(self.loop.context, why))
 
     def _tell(self, task: Task, events: Sequence[Event]) -> Told:
-        """Report events to the hooks, then to the caller. Verdicts may be gathered first."""
-        teller, job, rest = self.loop.teller, task.job, deque(events)
+        """Report events to the hooks, then to the caller. Verdicts may be gathered first.
+
+        If a hook or the caller ends the job meanwhile, the rest is outdated: the hooks have the verdict already.
+        """
+        teller, job, rest, last = self.loop.teller, task.job, deque(events), False
         if job is None:
             return
+        final = job.final
         try:
-            while rest:
+            while rest and job.final == final:
                 event = rest.popleft()
                 if teller.gather and isinstance(event, (Completed, Failed)):
                     self.tell_at = min(self.tell_at, self.loop.now() + teller.gather)
                     self.verdicts.append((job, event))
-                else:
-                    teller.tell(job, event)
-                    yield job, event
+                    last = True
+                    continue
+                teller.tell(job, event)
+                if isinstance(event, GaveUp) and job.final:
+                    break
+                last = last or isinstance(event, (Completed, Failed, GaveUp))
+                yield job, event
         finally:  # if the caller left, or Ctrl-C interrupted a hook, the remaining verdicts still count
             self.verdicts += [(job, event) for event in rest if isinstance(event, (Completed, Failed))]
+        if not last and (verdict := task.ended_elsewhere()) is not None:
+            self._end(task)
+            yield job, verdict
 
     def tell_verdicts(self) -> list[tuple[Job, Event]]:
         """Report the gathered verdicts, and return them."""
@@ -497,9 +500,7 @@ class Run:
         for queue in self.queues.values():
             queue.withdraw(lambda task: task in gone)
         for task in gone:
-            task.planned = None
-            task.account.limiter.leave(task, ended=True)
-            self._over(task)
+            self._end(task)
         for polling in self.lists.values():
             if not polling.watches:
                 polling.stop(self)

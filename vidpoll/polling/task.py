@@ -144,6 +144,10 @@ class Task:
         """Events of other jobs that follow from a response to this task."""
         return iter(())
 
+    def ended_elsewhere(self) -> Event | None:
+        """The verdict, if something else in this process has ended the job meanwhile: the hooks have it already."""
+        return None
+
     def unsent(self) -> None:
         """Called when it is certain that no byte of its last request was sent."""
 

@@ -13,6 +13,7 @@ from ..errors import (
     Malformed,
     OutcomeUnknown,
     ProviderUnreachable,
+    TransitionRefused,
     UnknownStatus,
     WaitNotSent,
     WaitRefused,
@@ -44,8 +45,8 @@ class Watch(Task):
     """Follows one job to its verdict, or through a single status request (`once`)."""
 
     __slots__ = (
-        "_foreign", "_hint", "_offset", "_request", "_schedule", "_seen", "_still", "_wordless", "answer", "job",
-        "once", "since", "timeout",
+        "_final", "_foreign", "_hint", "_offset", "_request", "_schedule", "_seen", "_still", "_wordless", "answer",
+        "job", "once", "since", "timeout",
     )  # fmt: skip
 
     job: Job
@@ -64,6 +65,7 @@ class Watch(Task):
         self._request: Request | None = None
         self._hint = 0.0
         self.job = job
+        self._final = job.final
         self.timeout = timeout
         self.since = now
         self.once = once
@@ -124,6 +126,7 @@ class Watch(Task):
 
     def take_up(self, context: Context) -> None:
         """Continue from the previous step, which another process may have made."""
+        self._set_back(context.clock.time())
         steps, now = self.job.known.steps, context.now()
         self._offset = offset = context.clock.time() - now
         if steps.since:
@@ -138,6 +141,14 @@ class Watch(Task):
         if self.job.give_up_at is not None:
             self.deadline = self.job.give_up_at - offset
             self.timeout = round(max(0.0, self.deadline - self.since), 1)
+
+    def _set_back(self, at: float) -> bool:
+        """If the clock is behind the last poll, it was set back: count as if that poll were just now."""
+        known = self.job.known
+        ahead = known.steps.asked_at - at
+        if ahead > 0:
+            self.job.known = known._replace(steps=known.steps.earlier(ahead))
+        return ahead > 0
 
     def leave_off(self, again_at: float | None) -> None:
         """Store in the job what the next step needs. The next step is at `again_at`; None if this was the last."""
@@ -157,11 +168,8 @@ class Watch(Task):
         self.job.known = self.job.known._replace(steps=steps)
 
     def _next_step(self, now: float) -> float:
-        """The earliest time for a poll by the previous steps; at most one gap away, because clocks may differ."""
-        steps = self.job.known.steps
-        if self._offset is None:
-            return now
-        return min(steps.next_at - self._offset, now + max(0.0, steps.next_at - steps.asked_at))
+        """The earliest time for a poll by the previous steps."""
+        return now if self._offset is None else self.job.known.steps.next_at - self._offset
 
     @property
     def ours(self) -> bool:
@@ -171,7 +179,7 @@ class Watch(Task):
     def listed(self, row: Snapshot, asked_at: float, context: Context) -> Step:
         """Digest a row of a list that is not a verdict, as if it were the response to a poll."""
         self.asked_at, self._hint = asked_at, 0.0
-        if self.job.final:  # it ended elsewhere in this process while the page was under way
+        if self._overtaken:
             return Step([])
         try:
             changes = self.job.receive(row, context.clock.time())
@@ -181,6 +189,8 @@ class Watch(Task):
 
     def digest(self, value: object, context: Context) -> Step:
         at = context.clock.time()
+        if self._overtaken and (isinstance(value, Snapshot) or not self.once):
+            return self._late(value, at)
         self._hint = (self.call.hint if self.call is not None else None) or 0.0
         try:
             if isinstance(value, Fault) and value.meaning is Meaning.GONE:
@@ -196,6 +206,27 @@ class Watch(Task):
         if not isinstance(value, (Fault, AnswerError)):
             value = Fault(f"the plugin's parser gave {type(value).__name__}, not a Snapshot")
         return self._bad(value, context)
+
+    @property
+    def _overtaken(self) -> bool:
+        """Whether something else in this process has ended the job since this task was made."""
+        return self.job.final and not self._final
+
+    def ended_elsewhere(self) -> Event | None:
+        return self.job.verdict(self.job.history[-1].at) if self._overtaken and not self.once else None
+
+    def _late(self, value: object, at: float) -> Step:
+        """Digest a response that was under way when the job ended elsewhere. It may have fresh URLs."""
+        if isinstance(value, Snapshot):
+            self.answer = value
+            self.account.limiter.good()
+            try:
+                self.job.receive(value, at)
+            except TransitionRefused:  # it is older than the verdict
+                pass
+            except AnswerError as error:
+                self.answer = error
+        return Step([])
 
     def _no_news(self, value: Malformed, context: Context) -> Step:
         """A response about this job without a status word: neither news nor a fault. Reported once."""
@@ -388,7 +419,7 @@ class Watch(Task):
         at = context.clock.time()
         if settled := self.job.settle(at):
             return list(settled)
-        if self.once:
+        if self.once or self.job.final:
             return []
         error = error or WaitTimeout(
             f"{self.job.ref}: no verdict after {self.timeout or 0:g} s; {self._known()}. Resume: {self._resume}",

@@ -292,11 +292,11 @@ class Keeper:
         elif isinstance(event, (StageChanged, ProgressChanged)):
             if not self._ours(job.ref):
                 return
-            self._change(job)
+            self.change(job)
         elif isinstance(event, GaveUp) and self.holds(job.ref):
             if isinstance(event.error, JobNotFound) and not job.answers:  # a mistyped reference is not worth keeping
                 self.attempt(lambda: self.store.drop(job.ref, strange=True))
-            self._change(job)
+            self.change(job)
         self.save_due(self._clock.monotonic())
         self._tell(job, event)
 
@@ -323,7 +323,7 @@ class Keeper:
     def _ours(self, ref: str) -> bool:
         return self.holds(ref) or not self.attempt(lambda: self.store.leased(ref), spare=True)
 
-    def _change(self, job: Job) -> None:
+    def change(self, job: Job) -> None:
         """Mark a job's facts for storing; at once if the job is not waited for: there may be no later chance."""
         if job.known is not self._last:  # one response may change stage and progress
             self._changed[job.ref] = job

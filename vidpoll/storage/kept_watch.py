@@ -30,7 +30,7 @@ class KeptWatch(Watch):
     def leased_by_other(self, context: Context) -> Step | None:
         held = self._keeper.holds(self.job.ref)
         mine, taken = self._keeper.lease(self.job, 0.0)
-        if mine and held:
+        if mine and held and not self.job.final:
             return None
         events, self._version = self._keeper.catch_up(self.job, self._version)
         if self.job.final:
@@ -41,6 +41,12 @@ class KeptWatch(Watch):
         if taken:  # the former owner may just have polled
             return Step(events, now + self.account.provider.pacing.floor)
         return Step(events, now) if events else None
+
+    def _set_back(self, at: float) -> bool:
+        moved = super()._set_back(at)
+        if moved and self._keeper.lease(self.job, 0.0)[0]:  # this step may send nothing, and the next one must know
+            self._keeper.change(self.job)
+        return moved
 
     def reserve_slot(self, now: float) -> float:
         return super().reserve_slot(now) if self._keeper.holds(self.job.ref) else now + _SOON
