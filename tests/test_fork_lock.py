@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from forking import in_a_child
 
 from vidpoll.fork_lock import ForkLock
-
-
-def in_a_child(check: Callable[[], bool]) -> bool:
-    """What a forked child finds."""
-    if not hasattr(os, "fork"):
-        pytest.skip("no fork here")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests
-        child = os.fork()
-    if child == 0:
-        code = 2
-        try:
-            code = 0 if check() else 1
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("make", [threading.Lock, threading.RLock])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from acme_provider import DRAWING, REF, talk
+from forking import in_a_child
 
 import vidpoll
 from vidpoll.storage import forks, presence
@@ -33,27 +33,6 @@ def buy(store: SqliteStore, key: str) -> None:
     number = store.begin(ORIGIN, "clip", {}, key=key)
     assert isinstance(number, int)
     store.submitted(number, KeptJob(f"acme:{key}", ORIGIN, "clip", key=key))
-
-
-def in_a_child(work: Callable[[], object], meanwhile: Callable[[], object] = lambda: None) -> int:
-    """The exit code of a child that works after the parent has done something: 0, or 1 after an exception."""
-    ready, go = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.read(ready, 1)
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    meanwhile()
-    os.write(go, b"x")
-    os.close(ready)
-    os.close(go)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @contextmanager
@@ -95,7 +74,7 @@ def test_what_a_child_buys_is_on_record(path: Path, own: bool) -> None:
         buy(mine, "child")
         mine.close()
 
-    assert in_a_child(work, store.close) == 0
+    assert in_a_child(work, store.close)
     assert keys(path) == ["parent", "child"]
 
 
@@ -108,7 +87,7 @@ def test_both_go_on_after_a_fork(path: Path) -> None:
         buy(store, "child")
         store.close()
 
-    assert in_a_child(work, lambda: buy(store, "meanwhile")) == 0
+    assert in_a_child(work, lambda: buy(store, "meanwhile"))
     buy(store, "after")
     store.close()
     assert keys(path) == ["before", "meanwhile", "child", "after"]
@@ -122,7 +101,7 @@ def test_a_closed_store_stays_closed_in_a_child(path: Path) -> None:
         with pytest.raises(vidpoll.StoreError, match="is closed"):
             store.jobs()
 
-    assert in_a_child(work) == 0
+    assert in_a_child(work)
 
 
 def test_a_fork_waits_for_a_transaction(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +114,7 @@ def test_a_fork_waits_for_a_transaction(path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(forks, "_hold", held)
     with in_a_transaction(store, over):
-        assert in_a_child(lambda: buy(store, "child"), lambda: buy(store, "parent")) == 0
+        assert in_a_child(lambda: buy(store, "child"), lambda: buy(store, "parent"))
     store.close()
     assert keys(path) == ["parent", "child"]
 
@@ -164,7 +143,7 @@ def test_a_fork_that_cannot_wait_longer_leaves_the_store_to_the_parent(
     monkeypatch.setattr(forks, "PATIENCE", 0.0)
     store, over = a_store(path), threading.Event()
     with in_a_transaction(store, over):
-        assert in_a_child(refused(store, path)) == 0
+        assert in_a_child(refused(store, path))
     buy(store, "parent")
     assert store._read(lambda row: row["number"], "SELECT number FROM changes") == [8]
     store.close()
@@ -176,9 +155,9 @@ def test_a_fork_within_a_transaction_does_not_break_it(path: Path) -> None:
     store = a_store(path)
     with store._transaction() as db:
         db.execute("UPDATE changes SET number = 7")
-        assert in_a_child(refused(store, path)) == 0
+        assert in_a_child(refused(store, path))
     assert store._read(lambda row: row["number"], "SELECT number FROM changes") == [7]
-    assert in_a_child(lambda: buy(store, "child")) == 0
+    assert in_a_child(lambda: buy(store, "child"))
     store.close()
     assert keys(path) == ["child"]
 
@@ -212,7 +191,7 @@ def test_both_owners_are_present(path: Path) -> None:
         assert not presence.gone(path, parent)
         assert presence.gone(path, f"{parent}-nobody")
 
-    assert in_a_child(work, store.jobs) == 0
+    assert in_a_child(work, store.jobs)
     assert store.owner == parent
     store.close()
 
@@ -221,7 +200,7 @@ def test_a_store_that_is_moved_after_a_fork(path: Path) -> None:
     """Its rows cannot be copied to a new file any more: so it makes none, and works on when it is put back."""
     store, away = a_store(path), path.with_name("away")
     buy(store, "order-42")
-    assert in_a_child(lambda: None) == 0
+    assert in_a_child(lambda: None)
     path.rename(away)
     for use in (store.jobs, lambda: store.reopen([])):
         with pytest.raises(StoreMoved):
@@ -259,7 +238,7 @@ def test_a_child_does_not_hold_its_parents_leases(path: Path) -> None:
             assert not keeper._waits
 
         try:
-            assert in_a_child(work) == 0
+            assert in_a_child(work)
         finally:
             over.set()
             thread.join()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, REF, SAVING, brief, talk
+from forking import in_a_child
 from kept_jobs import ELSEWHERE, GONE, MINE, NOW, broken, sql
 
 import vidpoll
@@ -132,21 +131,10 @@ def test_two_waits_of_one_client_share_a_lease(path: Path) -> None:
 
 def test_a_fork_has_a_connection_of_its_own(path: Path) -> None:
     """SQLite allows no connection to cross a fork; the child is another owner."""
-    if not hasattr(os, "fork"):
-        pytest.skip("no fork here")
     store = SqliteStore(path, lambda: NOW)
     store.enter([(REF, vidpoll.Origin("acme"), {})])
     assert store.lease([REF], 60.0) == MINE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = 0 if store.lease([REF], 60.0) == ELSEWHERE and store.get(REF) is not None else 2
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert in_a_child(lambda: store.lease([REF], 60.0) == ELSEWHERE and store.get(REF) is not None)
     assert store.get(REF) is not None
 
 

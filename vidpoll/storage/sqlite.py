@@ -13,11 +13,12 @@ import dataclasses
 import math
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import StoreError
 from . import keys, ledger, records, sharding, table_rows
+from .interrupted import undone_if_interrupted
 from .leasing import LATER, Leasing
 from .protocol import Store
 from .records import (
@@ -258,7 +259,7 @@ class SqliteStore(Leasing, Store):
         """
         number = int.from_bytes(os.urandom(6), "big")  # random: not that of a dropped one or a backup
         account, key = origin.account, key if order is None else order.key
-        with _undone_if_interrupted(lambda: self.refused(number)), self._transaction(full=True) as db:
+        with undone_if_interrupted(lambda: self.refused(number)), self._transaction(full=True) as db:
             found = self._keyed(db, account, key) if key else None
             if found is None:
                 self._check_home()
@@ -281,7 +282,7 @@ class SqliteStore(Leasing, Store):
 
         Returns `earlier` if it must not be sent: another process sends it by now, or it was adopted or dismissed.
         """
-        with _undone_if_interrupted(lambda: self._unbegun(earlier)), self._transaction(full=True) as db:
+        with undone_if_interrupted(lambda: self._unbegun(earlier)), self._transaction(full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (earlier.number,)).fetchone()
             if row is None or not self._lost(row):
                 return earlier
@@ -449,16 +450,3 @@ class SqliteStore(Leasing, Store):
             lambda row: WantedFiles(row["ref"], row["target"], tuple(row["kinds"].split(","))),
             "SELECT ref, target, kinds FROM files ORDER BY at, rowid",
         )
-
-
-@contextlib.contextmanager
-def _undone_if_interrupted(undo: Callable[[], object]) -> Iterator[None]:
-    """Undo the begin of a submit if Ctrl-C follows its commit: its number is not returned, so it is not sent."""
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        with contextlib.suppress(StoreError):
-            undo()
-        raise

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import vidpoll_celery
 from acme_provider import DONE, Talk, talk
 from celery import Celery
 from celery.exceptions import Retry
+from forking import in_a_child
 from kept_jobs import NOW, RESET, SUBMITTED
 from vidpoll_celery import video as module
 
@@ -223,16 +222,11 @@ def test_each_process_has_a_client(make: Make) -> None:
     """A forked child's is its own, made there; the parent's is not closed."""
     video, _ = make()
     ours = video.client
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with video.client as theirs:
-                code = 0 if theirs is not ours and len(video._processes) == 2 else 2
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def work() -> bool:
+        with video.client as theirs:
+            return theirs is not ours and len(video._processes) == 2
+
+    assert in_a_child(work)
     assert video.client is ours
     assert ours.store.jobs() == []

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
+from forking import in_a_child
 from servers import PgBouncer, Postgres
 from vidpoll_postgres import database
 from vidpoll_postgres.store import PostgresStore
@@ -209,19 +209,9 @@ def test_after_a_restart_all_is_new(free: Postgres) -> None:
 def test_a_forked_child_has_connections_of_its_own(store: PostgresStore) -> None:
     """And is another owner; the parent's go on."""
     store.lease(["acme:j1"], 60.0)
-    assert _in_a_child(lambda: store.lease(["acme:j1"], 60.0).elsewhere == {"acme:j1"} and store.jobs() != [])
+    assert in_a_child(lambda: store.lease(["acme:j1"], 60.0).elsewhere == {"acme:j1"} and store.jobs() != [])
     assert store.lease(["acme:j1"], 60.0).mine == {"acme:j1"}
     assert len(store._idle) == 1
-
-
-def _in_a_child(check: Callable[[], bool]) -> bool:
-    child = os.fork()
-    if child == 0:
-        try:
-            os._exit(0 if check() else 1)
-        except BaseException:  # noqa: BLE001 - the child must not run the rest of the tests
-            os._exit(2)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_nothing_of_a_call_stays_behind(store: PostgresStore) -> None:

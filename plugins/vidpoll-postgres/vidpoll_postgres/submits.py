@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vidpoll.errors import StoreError
 from vidpoll.storage import table_rows
+from vidpoll.storage.interrupted import undone_if_interrupted
 from vidpoll.storage.protocol import KeptJob, KeptRow, Ledger, NoRoom, Order, Origin, Submission
 
 from . import keys, ledger
@@ -52,7 +51,7 @@ class Submits(Presence):
                 db.run(_BEGIN, *row, db.now, self.owner, key or None)
             return number if found is None else found
 
-        with _undone_if_interrupted(lambda: self.refused(number)):
+        with undone_if_interrupted(lambda: self.refused(number)):
             return self._ask(begin, durable=True)
 
     def begin_again(self, earlier: Submission) -> int | Submission:
@@ -66,7 +65,7 @@ class Submits(Presence):
             db.run(sql, self.owner, earlier.number)
             return earlier.number
 
-        with _undone_if_interrupted(lambda: self._unbegun(earlier)):
+        with undone_if_interrupted(lambda: self._unbegun(earlier)):
             return self._ask(begin_again, durable=True, again=False)
 
     def _unbegun(self, earlier: Submission) -> None:
@@ -206,16 +205,3 @@ class Submits(Presence):
     def in_flight(self, account: str) -> int:
         """The number of an account's jobs without a verdict, and of its submits in progress or of unknown outcome."""
         return self._ask(lambda db: ledger.in_flight(db, account))
-
-
-@contextlib.contextmanager
-def _undone_if_interrupted(undo: Callable[[], object]) -> Iterator[None]:
-    """Undo the begin of a submit if Ctrl-C follows its commit: its number is not returned, so it is not sent."""
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        with contextlib.suppress(StoreError):
-            undo()
-        raise
