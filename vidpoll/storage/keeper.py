@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -89,7 +90,7 @@ class Keeper:
         self._last: JobState | None = None  # the state that was stored last
         self._asked: dict[str, OpenAccount] = {}  # jobs that are polled once, and need not be kept
         self._telling: set[str] = set()
-        self._lock = ForkLock()
+        self._lock = ForkLock(threading.RLock)  # reentrant: a signal handler may close the client
 
     @property
     def _alone(self) -> Any:
