@@ -254,3 +254,13 @@ def test_a_batch_that_is_interrupted_in_the_pause(tmp_path: Path) -> None:
     clock = FakeClock(n.clock.now)
     again = night(tmp_path, server=Server(clock))
     assert [row.state for row in again.batch(1)] == ["completed"]
+
+
+def test_a_client_is_closed_while_its_own_thread_holds_the_lock_of_its_waits(tmp_path: Path) -> None:
+    """A signal handler may do that; it would wait for itself for ever."""
+    keeper = talk([], store=tmp_path / "s.sqlite3").client._keeper
+    lock = keeper._alone
+    with lock:
+        assert lock.acquire(blocking=False), "the thread would wait for itself"
+        lock.release()
+        keeper.close()
